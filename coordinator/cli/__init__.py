@@ -77,7 +77,9 @@ def build(words: Sequence[str]) -> typer.Typer:
     app = options.group("Keep a multi-signature Bitcoin vault across smart cards.", manual.epilog())
     app.callback(cls=parameters.Group)(_root)
     if manual.COMPLETE in os.environ:
-        manual.prepare_completion()
+        from typer._completion_classes import completion_init
+
+        completion_init()  # which otherwise typer does only where it installs itself
         words = command_tree.WHOLE
     command_tree.attach(app, words)
     return app

@@ -129,12 +129,11 @@ class Terminal:
             return None
 
     def _typed_twice(self, label: str, aside: str) -> Pin:
-        first = None if self._from_stdin else ask_hidden(f"new PIN of card {label}{aside}: ")
-        if not first:
+        ask = f"new PIN of card {label}{aside}: "
+        typed = None if self._from_stdin else ask_twice(ask, "PINs")
+        if not typed:
             raise PinMissing(label, "new PIN")
-        if ask_hidden("once more: ") != first:
-            raise UsageError("the two PINs typed differ; nothing was changed")
-        return Pin(first)
+        return Pin(typed)
 
     def secret_for(self, label: str, kind: str, *, optional: bool = False) -> Secret | None:
         """Return another secret given on standard input or typed; None where nobody gives it."""
@@ -293,6 +292,14 @@ def ask_hidden(prompt: str) -> bytes | None:
         finally:
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
             terminal.write(b"\n")
+
+
+def ask_twice(prompt: str, called: str) -> bytes | None:
+    """Ask for a new secret without echo, and once more; raises UsageError where they differ."""
+    typed = ask_hidden(prompt)
+    if typed and ask_hidden("once more: ") != typed:
+        raise UsageError(f"the two {called} typed differ; nothing was changed")
+    return typed
 
 
 def confirm_by_label(label: str, act: str) -> None:

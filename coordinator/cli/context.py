@@ -27,14 +27,6 @@ if TYPE_CHECKING:
 PASSPHRASE, NEW_PASSPHRASE = "home.passphrase", "home.new-passphrase"
 
 
-class OfferedCards(NamedTuple):
-    """A vault's cards: who is asked, where they may lie, how long a reader waits for the next."""
-
-    attendant: "Terminal"
-    slots: "Sequence[Slot]"
-    wait_policy: "WaitPolicy"
-
-
 class Globals(NamedTuple):
     """The options every command has, who is asked, and what runs another command.
 
@@ -50,22 +42,6 @@ class Globals(NamedTuple):
     run: "Callable[[Sequence[str], Globals], int] | None" = None
     shows: bool = True
     subjects: dict[str, str] | None = None
-
-    def overridden(
-        self,
-        home: Path | None,
-        *,
-        as_json: bool | None,
-        quiet: bool,
-        verbosity: int,
-    ) -> "Globals":
-        """Return these options with what was said after the words; the later one wins."""
-        return self._replace(
-            home=home or self.home,
-            as_json=self.as_json if as_json is None else as_json,
-            quiet=quiet or self.quiet,
-            verbosity=max(verbosity, self.verbosity),
-        )
 
 
 class Context(OpenedHome):
@@ -106,17 +82,15 @@ class Context(OpenedHome):
         self.closing.close()
         with ExitStack() as closing:
             closing.callback(self.close)
-            if error is not None and "database" in self.__dict__:
-                self._look_for_damage(error)
+            if error is None or "database" not in self.__dict__:
+                return
+            from coordinator.cli.failures import explain
+            from coordinator.cli.result import ExitStatus
+            from storage.integrity import check_rows
 
-    def _look_for_damage(self, error: BaseException) -> None:
-        from coordinator.cli.failures import explain
-        from coordinator.cli.result import ExitStatus
-        from storage.integrity import check_rows
-
-        if explain(error).status is ExitStatus.BUG:
-            with self.database.begin() as db:
-                check_rows(db)
+            if explain(error).status is ExitStatus.BUG:
+                with self.database.begin() as db:
+                    check_rows(db)
 
     @cached_property
     def database(self) -> "sessionmaker[Session]":
@@ -174,7 +148,7 @@ class Context(OpenedHome):
     def reporter(self) -> "Callable[[str], None]":
         """Return what tells a terminal how far a long scan is."""
         shown = sys.stderr.isatty() and not self.quiet
-        return self.report if shown else super().reporter()
+        return terminal.tell_over if shown else super().reporter()
 
     def fee_rate(
         self, typed: str | None, target: int | None, *, blocks: int = TARGET_BLOCKS
@@ -221,13 +195,12 @@ class Context(OpenedHome):
         pin_stdin: bool,
         branch: str | None = None,
         **consent: Any,  # noqa: ANN401 -- what the person takes
-    ) -> OfferedCards:
-        """Return the cards of a vault that are offered: those named, else wherever there is one.
+    ) -> "tuple[Terminal, list[Slot], WaitPolicy]":
+        """Return who is asked, where the cards of a vault or branch may lie, and how long to wait.
 
-        Of a branch, where one is named.
-
-        Without `wait` a reader waits as long as a person is patient; only for cards whose PIN was
-        given, where PINs come on standard input.
+        They lie in the readers named, else wherever there is one. Without `wait` a reader waits as
+        long as a person is patient; only for cards whose PIN was given, where PINs come on
+        standard input.
         """
         from coordinator.readers import choice
         from coordinator.signing.collector import WaitPolicy
@@ -246,11 +219,7 @@ class Context(OpenedHome):
             typed=attendant.types(),
         )
         slots = choice.slots_for(self.home, self.database, labels, named=named, given=given)
-        return OfferedCards(attendant, slots, wait_policy)
-
-    def report(self, text: str) -> None:
-        """Tell how far long work is, over what was told before."""
-        terminal.tell_over(text)
+        return attendant, slots, wait_policy
 
     def say(self, text: str) -> None:
         """Tell the person something that is not the result."""

@@ -23,7 +23,6 @@ LEFT_ON_SERVER = (
     "were plain text there until now: its free pages, logs and backups may hold them still; its "
     "owner runs VACUUM FULL custody_text, holder, location, and renews its backups"
 )
-SEALED_NOW = {"sealed": True}
 LENGTH_MIN = 8
 ROLLED_BACK = "book_rolled_back"
 WHAT_NOW = (
@@ -358,14 +357,28 @@ def seal(context: Context) -> Result:
     \b
     Example: cardquorum custody seal
     """
-    plain = _sealed(context)
-    lines = [SEALED_THERE if context.home.server else SEALED]
-    if plain is None:
-        lines.insert(0, "an earlier sealing was cut off; now it is done")
-    elif plain and context.home.server:
-        lines.append(f"{counted(plain, 'row')} {LEFT_ON_SERVER}")
-    document = {"sealed": True, "were_plain": plain or 0} if context.home.server else SEALED_NOW
-    return Result(document, lines)
+    from coordinator.cli.attendant import seal_under
+    from coordinator.errors import UsageError
+    from coordinator.home import approvals
+    from storage import sealing
+
+    with context.database.begin() as db:
+        sealed, scrubbed = sealing.is_sealed(db), sealing.is_scrubbed(db)
+    if sealed and scrubbed:
+        raise UsageError("places and people are sealed already")
+    if sealed:
+        sealing.scrub(context.database)
+        lines, plain = ["an earlier sealing was cut off; now it is done"], 0
+    else:
+        lines, plain = [], seal_under(context.database, _chosen(context, PASSPHRASE))
+        with context.database.begin() as db:
+            sealing_key = sealing.sealing_key(db)
+        if sealing_key is not None:
+            approvals.approve_seal(context.home, sealing_key)
+    if not context.home.server:
+        return Result({"sealed": True}, [*lines, SEALED])
+    left = [f"{counted(plain, 'row')} {LEFT_ON_SERVER}"] if plain else []
+    return Result({"sealed": True, "were_plain": plain}, [*lines, SEALED_THERE, *left])
 
 
 def unseal(context: Context) -> Result:
@@ -399,31 +412,6 @@ def passphrase(context: Context) -> Result:
     return Result({"sealed": True}, ["the passphrase was changed"])
 
 
-def _sealed(context: Context) -> int | None:
-    """Seal the home under a new passphrase; returns how many rows were plain text.
-
-    None where only scrubbing was left to do.
-    """
-    from coordinator.cli.attendant import seal_under
-    from coordinator.errors import UsageError
-    from coordinator.home import approvals
-    from storage import sealing
-
-    with context.database.begin() as db:
-        sealed, scrubbed = sealing.is_sealed(db), sealing.is_scrubbed(db)
-    if sealed and scrubbed:
-        raise UsageError("places and people are sealed already")
-    if sealed:
-        sealing.scrub(context.database)
-        return None
-    plain = seal_under(context.database, _chosen(context, PASSPHRASE))
-    with context.database.begin() as db:
-        sealing_key = sealing.sealing_key(db)
-    if sealing_key is not None:
-        approvals.approve_seal(context.home, sealing_key)
-    return plain
-
-
 def _require_open(context: Context) -> None:
     """Raise UsageError where nothing is sealed, SealLocked where nobody gives the passphrase."""
     from coordinator.errors import UsageError
@@ -438,27 +426,19 @@ def _require_open(context: Context) -> None:
 
 def _chosen(context: Context, name: str) -> "Secret":
     """Return a passphrase to be set, from standard input or typed twice."""
+    from cards.pin import Secret
+    from coordinator.cli.attendant import ask_twice
     from coordinator.errors import PassphraseMissing, UsageError
 
     chosen = context.passphrases.get(name)
     if chosen is None and context.stdin is None:
-        chosen = _typed_twice(context)
+        typed = ask_twice("new passphrase for places and people: ", "passphrases")
+        chosen = context.closing.enter_context(Secret(typed)) if typed else None
     if chosen is None:
         raise PassphraseMissing(name)
     if len(chosen) < LENGTH_MIN:
         raise UsageError(f"a passphrase has at least {LENGTH_MIN} bytes, not {len(chosen)}")
     return chosen
-
-
-def _typed_twice(context: Context) -> "Secret | None":
-    from cards.pin import Secret
-    from coordinator.cli.attendant import ask_hidden
-    from coordinator.errors import UsageError
-
-    typed = ask_hidden("new passphrase for places and people: ")
-    if typed and ask_hidden("once more: ") != typed:
-        raise UsageError("the two passphrases typed differ; nothing was changed")
-    return context.closing.enter_context(Secret(typed)) if typed else None
 
 
 COMMANDS = {

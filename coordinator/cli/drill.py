@@ -76,7 +76,7 @@ def sign(
     from coordinator.vault import drills as drilling
 
     vault = _progress(context, drill).vault
-    offered = context.cards_offered(
+    attendant, slots, wait_policy = context.cards_offered(
         vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
@@ -84,18 +84,15 @@ def sign(
         context.home,
         context.database,
         drill,
-        offered=offered.slots,
-        attendant=offered.attendant,
-        wait_policy=offered.wait_policy,
+        offered=slots,
+        attendant=attendant,
+        wait_policy=wait_policy,
         accepted=accept,
     )
     shown = _shown(_progress(context, drill))
     lines = [*map(outcome_line, outcomes), *shown.lines]
-    return Result(
-        as_document(shown.document, cards=[*map(outcome_document, outcomes)]),
-        lines,
-        worst(outcomes),
-    )
+    document = as_document(shown.document, cards=[*map(outcome_document, outcomes)])
+    return Result(document, lines, worst(outcomes))
 
 
 def show(context: Context, drill: Id) -> Result:
@@ -121,8 +118,8 @@ def list_drills(context: Context, vault: Vault) -> Result:
             (drills.progress(each), each.started_at) for each in drill_book.drills_of(db, record)
         ]
     rows = [(p.drill, at.date(), p.state, f"{p.have} of {p.need}") for p, at in found]
-    document = {"drills": [{**_document(seen), "started_at": at} for seen, at in found]}
-    return Result(document, columns(rows, "drill", "begun", "state", "keys proved"))
+    listed = [as_document(seen, complete=seen.complete, started_at=at) for seen, at in found]
+    return Result({"drills": listed}, columns(rows, "drill", "begun", "state", "keys proved"))
 
 
 def export(
@@ -199,10 +196,6 @@ def _progress(context: Context, drill_id: str) -> "Progress":
         return drills.progress(drill_book.drill_named(db, drill_id))
 
 
-def _document(seen: "Progress") -> dict[str, object]:
-    return as_document(seen, complete=seen.complete)
-
-
 def _shown(seen: "Progress") -> Result:
     lines = [
         f"drill {seen.drill} of {seen.vault}: {seen.state}, {seen.have} of {seen.need}",
@@ -215,7 +208,8 @@ def _shown(seen: "Progress") -> Result:
         *([f"proof of the vault (BIP 322): {seen.bip322}"] if seen.bip322 else []),
     ]
     broken = any(not proof.valid for proof in seen.proofs)
-    return Result(_document(seen), lines, ExitStatus.REFUSED if broken else ExitStatus.DONE)
+    status = ExitStatus.REFUSED if broken else ExitStatus.DONE
+    return Result(as_document(seen, complete=seen.complete), lines, status)
 
 
 COMMANDS = {

@@ -1,7 +1,6 @@
 """A result shown anew whenever it changed, until Ctrl-C."""
 
 import json
-import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Final
@@ -26,7 +25,12 @@ def follow(context: Context, look: Callable[[], Result]) -> None:
     with closing(Changes(context.database)) as changes, suppress(KeyboardInterrupt):
         shown: object = None
         while True:
-            result = _looked(look)
+            try:
+                result = look()
+            except PASSING as failure:
+                told = explain(failure)
+                lines = [f"error: {told.message}", "this goes on once it is back"]
+                result = Result({"error": told.document()}, lines)
             context.close_chain()
             said = plain(result.document)
             if said != shown and not _code(said) == _code(shown) is not None:
@@ -34,15 +38,6 @@ def follow(context: Context, look: Callable[[], Result]) -> None:
                 shown = said
             context.deliver()
             changes.wait(LOOK_SECONDS)
-
-
-def _looked(look: Callable[[], Result]) -> Result:
-    try:
-        return look()
-    except PASSING as failure:
-        told = explain(failure)
-        lines = [f"error: {told.message}", "this goes on once it is back"]
-        return Result({"error": told.document()}, lines)
 
 
 def _code(said: object) -> object:
@@ -59,4 +54,3 @@ def _show(result: Result, said: object, *, as_json: bool, again: bool) -> None:
             terminal.put(f"---- {clock.text(clock.now())}")
         for line in result.lines:
             terminal.put(line)
-    sys.stdout.flush()

@@ -182,11 +182,4 @@ def _roff(text: str) -> str:
     return re.sub(r"^\.", r"\\&.", ascii_only)
 
 
-def prepare_completion() -> None:
-    """Have typer know the shells, which it otherwise learns only where it installs itself."""
-    from typer._completion_classes import completion_init
-
-    completion_init()
-
-
 COMMANDS = {"": {"completion": completion}}

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 NONE_YET = "none yet"
-TXID = re.compile(r"\b[0-9a-f]{64}\b")
+TXID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{48}([0-9a-f]{8})\b")
 
 
 def emit(shown: Result, *, as_json: bool) -> None:
@@ -106,18 +106,14 @@ def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
     lines = _aligned([list(header), *cells])
     if room is None or max(map(len, lines)) <= room:
         return lines
-    lines = _aligned([list(header), *([TXID.sub(_shortened, cell) for cell in r] for r in cells)])
+    lines = _aligned([list(header), *([TXID.sub(r"\1…\2", cell) for cell in r] for r in cells)])
     if max(map(len, lines)) <= room:
         return lines
-    beside = max(map(len, header))
-    return [
-        line
-        for row in cells
-        for line in (
-            *(f"{n.ljust(beside)}  {c}".rstrip() for n, c in zip(header, row, strict=True)),
-            "",
-        )
-    ]
+    lines, beside = [], max(map(len, header))
+    for row in cells:
+        lines += [f"{n.ljust(beside)}  {c}".rstrip() for n, c in zip(header, row, strict=True)]
+        lines.append("")
+    return lines
 
 
 def fields(said: Mapping[str, object]) -> list[str]:
@@ -145,10 +141,6 @@ def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
     return [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
     ]
-
-
-def _shortened(txid: re.Match[str]) -> str:
-    return f"{txid[0][:8]}…{txid[0][-8:]}"
 
 
 def danger_lines(vault: str, dangers: "Iterable[Notice]") -> list[str]:

@@ -1,6 +1,5 @@
 """open: the local page, for people who do not live in a terminal."""
 
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Final
@@ -46,7 +45,6 @@ def open_page(
 
     def announce(url: str) -> None:
         terminal.put_document(as_text({"url": url}) if context.as_json else f"{url}\n")
-        sys.stdout.flush()
         context.say("the page is open until Ctrl-C; keep the link to yourself")
 
     serving = import_module(SURFACE)

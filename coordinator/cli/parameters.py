@@ -19,8 +19,14 @@ class _Plain:
     """What a command and a group have in common."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 -- typer's own
-        """Read the words of the command line."""
-        _take_as_typed(self.get_params(ctx))  # type: ignore[attr-defined]  # typer's class has it
+        """Read the words of the command line, with our conversion before typer's.
+
+        It is put where typer keeps its own once that is made. A typer that keeps it elsewhere
+        converts as ever, and takes longer for it.
+        """
+        for parameter in self.get_params(ctx):  # type: ignore[attr-defined]  # typer's class has it
+            if isinstance(parameter, Parameter) and hasattr(parameter, "_runtime_param"):
+                parameter._runtime_param = _AsTyped()  # type: ignore[assignment]  # noqa: SLF001 -- as said
         rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]  # as above
         return rest
 
@@ -76,13 +82,3 @@ class _AsTyped:
             return list(value)
         param._runtime_param = None  # noqa: SLF001 -- as below
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
-
-
-def _take_as_typed(parameters: list[Any]) -> None:
-    """Put our conversion before typer's, in the place typer keeps its own in once it is made.
-
-    A typer that keeps it elsewhere converts as ever, and takes longer for it.
-    """
-    for parameter in parameters:
-        if isinstance(parameter, Parameter) and hasattr(parameter, "_runtime_param"):
-            parameter._runtime_param = _AsTyped()  # type: ignore[assignment]  # noqa: SLF001 -- see above

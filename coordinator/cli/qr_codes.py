@@ -46,8 +46,8 @@ def _blocks(rows: list[list[int]]) -> Iterator[str]:
         yield f"{BLACK_ON_WHITE}{blocks}{PLAIN}"
 
 
-def show_payment(psbt: bytes, format_: str) -> int:
-    """Show a payment's codes one after the other until the person ends it; return how many.
+def show_payment(psbt: bytes, format_: str) -> None:
+    """Show a payment's codes one after the other until the person ends it.
 
     Raises UsageError without a terminal, or where its window is too small for any.
     """
@@ -60,7 +60,7 @@ def show_payment(psbt: bytes, format_: str) -> int:
         drawn = _drawn(payment_lines(psbt, format_, size))
         if len(drawn[0]) + BELOW <= rows and 2 * len(drawn[0]) <= columns:
             _play(drawn)
-            return len(drawn)
+            return
     raise UsageError(
         f"a window of {columns} x {rows} is too small for a code: make it larger, or --out FILE.gif"
     )
@@ -83,7 +83,9 @@ def _play(codes: Sequence[list[str]]) -> None:
             pace = "stopped" if stopped else f"{SPEEDS[speed]} a second"
             told = [f"code {at + 1} of {len(codes)}, {pace}", KEYS]
             os.write(descriptor, (CLEARED + "\n".join([*codes[at], *told])).encode())
-            key = _pressed(descriptor, None if stopped else 1 / SPEEDS[speed])
+            seconds = None if stopped else 1 / SPEEDS[speed]
+            ready, _, _ = select.select([descriptor], [], [], seconds)
+            key = os.read(descriptor, 1) if ready else None
             if key in ENDS:
                 os.write(descriptor, CLEARED.encode())
                 return
@@ -93,12 +95,6 @@ def _play(codes: Sequence[list[str]]) -> None:
                 speed = min(max(speed + FASTER[key], 0), len(SPEEDS) - 1)
             else:
                 at = (at + 1) % len(codes)
-
-
-def _pressed(descriptor: int, seconds: float | None) -> bytes | None:
-    """Return the key that is pressed within so many seconds; None where none is."""
-    ready, _, _ = select.select([descriptor], [], [], seconds)
-    return os.read(descriptor, 1) if ready else None
 
 
 @contextmanager

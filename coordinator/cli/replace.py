@@ -1,6 +1,5 @@
 """replace: a card is gone, and a vault without its key takes the old one's place."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,22 +115,20 @@ def done(
 
 
 def _shown(found: "Replacing") -> Result:
+    lines = []
+    if found.urgent:
+        lines.append("URGENT: a thief may have a quorum of this vault; the coins come first")
+    if found.successor:
+        without = f"without card {found.card}"
+        lines.append(f"vault {found.vault} is replaced by {found.successor}, {without}")
+    for number, step in enumerate(found.steps, 1):
+        lines.append(f"{number}. [{step.state}] {step.title}")
+        lines += [f"   {step.command}"] if step.command else []
     steps = [
         {"what": step.title, "state": step.state, "command": step.command, "item": step.item}
         for step in found.steps
     ]
-    return Result(as_document(found, steps=steps), _lines(found))
-
-
-def _lines(found: "Replacing") -> Iterator[str]:
-    if found.urgent:
-        yield "URGENT: a thief may have a quorum of this vault; the coins come first"
-    if found.successor:
-        yield f"vault {found.vault} is replaced by {found.successor}, without card {found.card}"
-    for number, step in enumerate(found.steps, 1):
-        yield f"{number}. [{step.state}] {step.title}"
-        if step.command:
-            yield f"   {step.command}"
+    return Result(as_document(found, steps=steps), lines)
 
 
 COMMANDS = {

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from coordinator.payment.creation import Created, Order
     from coordinator.payment.fee_bump import BumpedPayment
     from coordinator.payment.payees import Payee
-    from coordinator.wallet.overview import CeremonyLine
 
 Payees = Annotated[
     list[str] | None, typer.Option("--to", help="who is paid what", metavar="ADDRESS:AMOUNT|URI")
@@ -65,6 +64,9 @@ AvoidLabel = Annotated[
 MinConfirmations = Annotated[
     int, typer.Option("--min-confirmations", min=0, help="spend only coins this deep")
 ]
+Note = Annotated[
+    str | None, typer.Option("--note", help="what it is for: kept for each address paid")
+]
 Expires = Annotated[int, typer.Option("--expires", min=1, max=365, help="days the coins are held")]
 
 
@@ -82,9 +84,7 @@ def create(
     target: Target = None,
     expires: Expires = 30,
     branch: Branch = PRIMARY,
-    note: Annotated[
-        str | None, typer.Option("--note", help="what it is for: kept for each address paid")
-    ] = None,
+    note: Note = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
     accept: Accept = None,
 ) -> Result:
@@ -127,7 +127,18 @@ def create(
         unit=common_unit(each.unit for each in paid),
     )
     made, dangers = _made(context, order, paid, note=note, accept=accept, dry_run=dry_run)
-    return _warned(vault, dangers, created(made, rows).also(feerate_source=rate.source))
+    shown = created(made, rows).also(feerate_source=rate.source, dangers=dangers)
+    return shown._replace(lines=[*danger_lines(vault, dangers), *shown.lines])
+
+
+def _batch(table: str | None, network: str) -> "Batch | None":
+    from coordinator.files import read_text
+    from coordinator.payment import batch
+
+    if table is None:
+        return None
+    with input_files.named([table]):
+        return batch.read(read_text(table, legacy=True), network)
 
 
 def _made(
@@ -151,22 +162,6 @@ def _made(
             labels.name_addresses(context.home, db, names)
         made = creation.create(context.home, db, order, accepted=accept, dry_run=dry_run)
     return made, dangers
-
-
-def _warned(name: str, dangers: "list[Notice]", shown: Result) -> Result:
-    """Return the result below what of the vault is dangerous now."""
-    lines = [*danger_lines(name, dangers), *shown.lines]
-    return shown._replace(lines=lines).also(dangers=dangers)
-
-
-def _batch(table: str | None, network: str) -> "Batch | None":
-    from coordinator.files import read_text
-    from coordinator.payment import batch
-
-    if table is None:
-        return None
-    with input_files.named([table]):
-        return batch.read(read_text(table, legacy=True), network)
 
 
 def list_ceremonies(context: Context) -> Result:
@@ -215,17 +210,18 @@ def show(context: Context, ceremony: Ceremony) -> Result:
         **progress_document(seen), **deep, "final": line.final, "operator": who,
         "review": review and review_document(review), "fault": fault,
     }  # fmt: skip
-    paid = review_lines(review) if review else [f"LOOK TWICE: what it pays: {fault}"]
-    opened = [f"opened by: {who.words}"] if context.home.server or who != NOBODY else []
     stands, *signed = progress_lines(seen)
-    return Result(document, [stands, *paid, *signed, *opened, *_depth_lines(line)])
-
-
-def _depth_lines(line: "CeremonyLine") -> list[str]:
-    if line.height is None:
-        return [f"sent {line.sent_at:%Y-%m-%d %H:%M} UTC, in no block yet"] if line.sent_at else []
-    final = "final" if line.final else "not final yet"
-    return [f"in block {line.height}, {counted(line.confirmations, 'confirmation')}: {final}"]
+    paid = review_lines(review) if review else [f"LOOK TWICE: what it pays: {fault}"]
+    lines = [stands, *paid, *signed]
+    if context.home.server or who != NOBODY:
+        lines.append(f"opened by: {who.words}")
+    if line.height is not None:
+        final = "final" if line.final else "not final yet"
+        deep_in = counted(line.confirmations, "confirmation")
+        lines.append(f"in block {line.height}, {deep_in}: {final}")
+    elif line.sent_at:
+        lines.append(f"sent {line.sent_at:%Y-%m-%d %H:%M} UTC, in no block yet")
+    return Result(document, lines)
 
 
 def sign(
@@ -258,7 +254,7 @@ def sign(
     context.freshen()
     with context.ceremony(ceremony, reads=True) as (_, record):
         vault, branch = record.vault.name, record.branch
-    offered = context.cards_offered(
+    attendant, slots, wait_policy = context.cards_offered(
         vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, branch=branch, yes=yes,
         accepted=accept,
@@ -267,9 +263,9 @@ def sign(
         context.home,
         context.database,
         ceremony,
-        offered=offered.slots,
-        attendant=offered.attendant,
-        wait_policy=offered.wait_policy,
+        offered=slots,
+        attendant=attendant,
+        wait_policy=wait_policy,
         consent=ceremonies.Consent(txid, accept),
     )
     lines = [*map(outcome_line, outcomes), *progress_lines(seen)]
@@ -350,12 +346,7 @@ def bump(
     rate = context.fee_rate(feerate, target).feerate
     with context.database.begin() as db:
         made = fee_bump.bump(
-            context.home,
-            db,
-            ceremony,
-            feerate=rate,
-            shrink=shrink,
-            accepted=accept,
+            context.home, db, ceremony, feerate=rate, shrink=shrink, accepted=accept
         )
     return _bumped(made)
 
@@ -409,13 +400,7 @@ def accelerate(
     helping = tuple(parse_coin(text) for text in coin or ())
     wanted = fee_bump.Acceleration(name, rate, helping, branch)
     with context.database.begin() as db:
-        made = fee_bump.accelerate(
-            context.home,
-            db,
-            wanted,
-            chain=context.chain,
-            accepted=accept,
-        )
+        made = fee_bump.accelerate(context.home, db, wanted, chain=context.chain, accepted=accept)
     return _bumped(made)
 
 

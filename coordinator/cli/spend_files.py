@@ -1,7 +1,7 @@
-"""spend: payments that go out to signers elsewhere and come back, by file and by code."""
+"""spend, tx: payments that go out to signers elsewhere and come back, by file and by code."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,8 +9,11 @@ from coordinator.cli import input_files
 from coordinator.cli.ceremony import created, progress_document, progress_lines
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Ceremony, VaultName
-from coordinator.cli.output import counted
-from coordinator.cli.result import Result
+from coordinator.cli.output import counted, notice_lines, sat_per_vbyte, sats
+from coordinator.cli.result import Result, as_document
+
+if TYPE_CHECKING:
+    from coordinator.payment.foreign_transaction import Checked
 
 
 def export(
@@ -148,3 +151,54 @@ def import_payment(
         replaced_txids=made.replaced_txids,
         known=made.known,
     )
+
+
+def broadcast(
+    context: Context,
+    file: Annotated[
+        list[str] | None,
+        typer.Argument(help="a transaction or final PSBT, or - for stdin", metavar="FILE"),
+    ] = None,
+    camera: input_files.Camera = False,
+    device: input_files.Device = 0,
+    accept: Accept = None,
+) -> Result:
+    """Check a transaction finished elsewhere, and send it.
+
+    It is held against consensus, against what nodes relay and against the payments that are open
+    here; each danger needs its own --accept. Several files are the codes of one, as text or as
+    pictures; with --camera they are read from another screen.
+
+    \b
+    Example: cardquorum tx broadcast signed.txn
+    """
+    from coordinator.payment import foreign_transaction, psbt_file
+
+    data = input_files.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
+    context.freshen()
+    with context.database.begin() as db, input_files.named(file):
+        checked = foreign_transaction.check(context.home, db, data)
+    txid = foreign_transaction.send(context.database, context.chain, checked, accepted=accept)
+    vsize, fee = checked.transaction.vsize, checked.fee_sats
+    feerate = None if fee is None else fee * 1000 // vsize
+    document = as_document({"txid": txid, "vsize": vsize, "feerate": feerate}, checked)
+    del document["transaction"]
+    return Result(document, [*_checked_lines(checked, feerate), f"sent {txid}"])
+
+
+def _checked_lines(checked: "Checked", feerate: int | None) -> list[str]:
+    spends = [f"  out of vault {each.vault}: {sats(each.value_sats)}" for each in checked.spends]
+    paid = [
+        f"  {sats(each.value_sats):>18}  {each.destination}"
+        + (f"  vault {each.vault}" if each.vault else "")
+        for each in checked.outputs
+    ]
+    fee = "unknown here"
+    if checked.fee_sats is not None and feerate is not None:
+        fee = f"{sats(checked.fee_sats)}, {sat_per_vbyte(feerate)} sat/vB"
+    warned = [f"  {line}" for line in notice_lines(checked.warnings)]
+    verdict = checked.consensus or "left to the node"
+    return [*spends, "pays", *paid, f"  fee {fee}; check: {verdict}", *warned]
+
+
+COMMANDS = {"tx": {"broadcast": broadcast}}

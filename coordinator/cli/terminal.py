@@ -16,7 +16,12 @@ from typing import Final, TextIO
 from coordinator.shown_text import visible
 
 ERASED = "\r\033[K"
-STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+STREAMS = (
+    ("stdin", "r", "replace"),
+    ("stdout", "w", "backslashreplace"),
+    ("stderr", "w", "backslashreplace"),
+)
+"""Each by its descriptor's number: its mode, and what becomes of a character it cannot have."""
 
 
 PLAIN = "\033[0m"
@@ -50,16 +55,14 @@ def prepare_streams() -> None:
     A stream that was closed before the start is the null device: else the next file opened, which
     may be the database, would be written to as if it were the output.
     """
-    for number, (name, mode) in enumerate(STREAMS):
+    for number, (name, mode, errors) in enumerate(STREAMS):
         if getattr(sys, name) is None:
-            _fill(number)
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor is taken: this one
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 -- stays open as the stream
-    for stream, errors in (
-        (sys.stdin, "replace"),
-        (sys.stdout, "backslashreplace"),
-        (sys.stderr, "backslashreplace"),
-    ):
-        reconfigure = getattr(stream, "reconfigure", None)
+        reconfigure = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
             with suppress(io.UnsupportedOperation):  # a stream that was read from before
                 reconfigure(errors=errors)
@@ -112,16 +115,12 @@ def styled(line: str, stream: TextIO) -> str:
 
     NO_COLOR (no-color.org) and TERM=dumb are heeded.
     """
-    if not _shows_colours(stream):
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    if plain or not stream.isatty():
         return line
     for pattern, style in STYLES:
         line = pattern.sub(lambda found, style=style: f"{style}{found[0]}{PLAIN}", line)  # type: ignore[misc]  # style is bound
     return line
-
-
-def _shows_colours(stream: TextIO) -> bool:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
-    return not plain and stream.isatty()
 
 
 def width() -> int | None:
@@ -173,9 +172,9 @@ def clear_line() -> None:
         _tell(ERASED)
 
 
-def tell_over(text: str) -> bool:
+def tell_over(text: str) -> None:
     """Write a line over the one before; an empty text erases that."""
-    return _tell(ERASED + visible(text))
+    _tell(ERASED + visible(text))
 
 
 def can_draw() -> bool:
@@ -195,14 +194,6 @@ def _tell(text: str) -> bool:
         _discard(sys.stderr)
         return False
     return True
-
-
-def _fill(number: int) -> None:
-    """Open the null device as a descriptor that is free; the lowest free one is taken."""
-    try:
-        os.fstat(number)
-    except OSError:
-        os.open(os.devnull, os.O_RDWR)
 
 
 def _discard(stream: TextIO) -> None:

@@ -16,13 +16,12 @@ from coordinator.cli.options import (
     VaultName,
     Wait,
 )
-from coordinator.cli.output import columns, notice_lines
+from coordinator.cli.output import columns, danger_lines, notice_lines
 from coordinator.cli.parameters import in_order
 from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
-    from coordinator.home.statement_checks import VaultOperators
     from coordinator.vault.vaults import Imported, VaultShown
     from coordinator.wallet.refresh_state import RefreshState
 
@@ -112,16 +111,12 @@ def verify(
     from coordinator.audit import acceptance
     from coordinator.vault import key_proofs
 
-    offered = context.cards_offered(
+    attendant, slots, wait_policy = context.cards_offered(
         name, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
     proofs = key_proofs.verify_vault(
-        context.database,
-        name,
-        offered.slots,
-        attendant=offered.attendant,
-        wait_policy=offered.wait_policy,
+        context.database, name, slots, attendant=attendant, wait_policy=wait_policy
     )
     with context.vault(name) as (_, vault):
         differs = acceptance.differing(context.home, vault)
@@ -204,29 +199,23 @@ def export(
     \b
     Example: cardquorum vault export family --format bsms
     """
+    from coordinator.audit import acceptance
     from coordinator.cli.output import as_text
-
-    vault = _approved(context, name)
-    parts = [as_text(vault).rstrip()] if format_ == "json" else _written(context, name, format_)
-    text = "\n".join(parts)
-    shown = {
-        "vault": name,
-        "format": format_,
-        "descriptor": vault.descriptor,
-        "text": text,
-        "parts": parts,
-    }
-    return Result(shown, text.rstrip("\n").split("\n"))
-
-
-def _written(context: Context, name: str, format_: str) -> list[str]:
     from coordinator.interop import writing
     from coordinator.vault import vaults
     from psbt.network import Network
 
-    with context.vault(name) as (_, vault):
-        file = vaults.wallet_file_of(vault)
-    return writing.write(file, Network(context.home.network), format_)
+    with context.vault(name) as (db, vault):
+        acceptance.refuse_other_policy(context.home, vault)
+        shown = vaults.shown(context.home, db, vault)
+        if format_ == "json":
+            parts = [as_text(shown).rstrip()]
+        else:
+            file = vaults.wallet_file_of(vault)
+            parts = writing.write(file, Network(context.home.network), format_)
+    text = "\n".join(parts)
+    said = {"vault": name, "format": format_, "descriptor": shown.descriptor}
+    return Result({**said, "text": text, "parts": parts}, text.rstrip("\n").split("\n"))
 
 
 def list_vaults(context: Context) -> Result:
@@ -250,8 +239,8 @@ def show(context: Context, name: VaultName) -> Result:
     Example: cardquorum vault show family
     """
     from coordinator.audit import acceptance
-    from coordinator.cli.output import danger_lines
     from coordinator.home import statement_checks
+    from coordinator.home.operators import NOBODY
     from coordinator.vault import vaults
     from coordinator.wallet.refresh_state import refresh_state
 
@@ -261,30 +250,14 @@ def show(context: Context, name: VaultName) -> Result:
         found = acceptance.vault_dangers(context.home, db, vault)
         shown, state = vaults.shown(context.home, db, vault), refresh_state(db, vault)
         said = statement_checks.of_vault(context.home, db, vault)
-    lines = [
-        *danger_lines(name, found),
-        *_lines(shown, context.home),
-        *_operator_lines(context.home, said),
-        *_refresh_lines(state),
-    ]
-    document = as_document(
-        shown,
-        dangers=found,
-        refresh=state,
-        operator=said.made_by,
-        approved_by=said.approved_by,
-    )
-    return Result(document, lines)
-
-
-def _operator_lines(home: "Home", said: "VaultOperators") -> Iterator[str]:
-    """Say who made a vault and who approved it, where several share a database."""
-    from coordinator.home.operators import NOBODY
-
-    if home.server or said.made_by != NOBODY:
-        yield f"made by: {said.made_by.words}"
+    lines = [*danger_lines(name, found), *_lines(shown, context.home)]
+    if context.home.server or said.made_by != NOBODY:
+        lines.append(f"made by: {said.made_by.words}")
     if said.approved_by:
-        yield f"approved by: {'; '.join(each.words for each in said.approved_by)}"
+        lines.append(f"approved by: {'; '.join(each.words for each in said.approved_by)}")
+    by = {"operator": said.made_by, "approved_by": said.approved_by}
+    document = as_document(shown, dangers=found, refresh=state, **by)
+    return Result(document, [*lines, *_refresh_lines(state)])
 
 
 def birthday(
@@ -391,24 +364,11 @@ def retire(context: Context, name: VaultName) -> Result:
     return Result(document, [f"vault {name} is retired"])
 
 
-def _approved(context: Context, name: str) -> "VaultShown":
-    from coordinator.audit import acceptance
-    from coordinator.vault import vaults
-
-    with context.vault(name) as (db, vault):
-        acceptance.refuse_other_policy(context.home, vault)
-        return vaults.shown(context.home, db, vault)
-
-
 def imported_document(found: "Imported", shown: "VaultShown") -> dict[str, object]:
     """Return the fields of a vault that came as text, and whether it was here already."""
-    return as_document(
-        shown,
-        known=found.known,
-        widened=found.widened,
-        format=found.format,
-        warnings=found.warnings,
-    )
+    document = as_document(shown, found)
+    del document["vault"]
+    return document
 
 
 def imported_lines(found: "Imported", shown: "VaultShown") -> list[str]:
@@ -438,6 +398,8 @@ def looked_lines(shown: "VaultShown", home: "Home") -> Iterator[str]:
 
 
 def _lines(shown: "VaultShown", home: "Home") -> Iterator[str]:
+    from coordinator.wallet.branches import wait_words
+
     yield (
         f"vault {shown.name}: {shown.threshold}-of-{shown.total} on {shown.network}, "
         f"checksum {shown.checksum}"
@@ -450,22 +412,15 @@ def _lines(shown: "VaultShown", home: "Home") -> Iterator[str]:
             "not approved on this computer: compare checksum and first address with the paper, "
             f"then: cardquorum vault approve {shown.name}"
         )
-    yield from _branch_lines(shown)
+    for branch in shown.branches if len(shown.branches) > 1 else ():
+        keys = ", ".join(branch.keys)
+        yield f"{branch.name}: {branch.threshold} of {keys}, {wait_words(branch)}"
     for each in (*shown.cosigners, *shown.later_keys):
         carriers = ", ".join(each.carriers) or "held elsewhere"
         yield f"{each.index + 1}. {each.label}: {carriers} (key made on: {each.created_on})"
         if any(carrier.startswith("card:") for carrier in each.carriers):
             others = ", ".join(each.other_software) or "no other program that is known"
             yield f"   can also sign with it: {others}"
-
-
-def _branch_lines(shown: "VaultShown") -> Iterator[str]:
-    """Say who can spend, and who can after which wait; nothing where there is one branch."""
-    from coordinator.wallet.branches import wait_words
-
-    for each in shown.branches if len(shown.branches) > 1 else ():
-        when = wait_words(each)
-        yield f"{each.name}: {each.threshold} of {', '.join(each.keys)}, {when}"
 
 
 COMMANDS = {
