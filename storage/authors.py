@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 AUTHOR: Final = "author"
 """In a session's info: the operator who signs what it adds."""
+ROW: Final = "row"
+"""The act of saying what a row holds."""
 STATED: Final = "stated"
 """In a session's info: the number and hash of the last statement it added."""
 
@@ -108,8 +110,7 @@ def state_rows(db: Session, digests: Mapping[str, bytes]) -> None:
     author = author_of(db)
     if author is None or not digests:
         return
-    from storage.model import Record  # noqa: PLC0415 -- a home alone needs it never
-    from storage.model.statements import ROW, Statement  # noqa: PLC0415 -- as above
+    from storage.model import Record, Statement  # noqa: PLC0415 -- a home alone needs it never
 
     table, now = Record.metadata.tables[Statement.__tablename__], author.now()
     last, made = _last(db), list[dict[str, object]]()

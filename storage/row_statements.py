@@ -20,12 +20,12 @@ import cbor2
 from sqlalchemy import String, column, event, select, table
 from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
 
-from storage.authors import AUTHOR, author_of, state_rows
+from storage.authors import AUTHOR, ROW, author_of, state_rows
+from storage.book_heads import STATEMENTS
 from storage.database import reading
 from storage.hashing import microseconds
 from storage.lookup import is_empty
-from storage.model import Record, Statement, whole_schema
-from storage.model.statements import ROW
+from storage.model import Record, whole_schema
 from storage.prefetched import Rows
 
 TAG: Final = b"cardquorum row v1"
@@ -209,15 +209,15 @@ def imprint(db: Session, tables: Collection[str]) -> bytes | None:
     from storage.server_dialect import driven  # noqa: PLC0415 -- it loads psycopg, an extra
 
     pairs = (each.table for name in tables for each in LISTS.get(name, {}).values())
-    wanted = sorted({*tables, *pairs, Statement.__tablename__})
+    wanted = sorted({*tables, *pairs, STATEMENTS})
     snapshot = driven(db.connection()).snapshot
     held = snapshot.held(wanted) if snapshot else None
-    if held is None or not {"act", "subject"} <= set(held[Statement.__tablename__].columns):
+    if held is None or not {"act", "subject"} <= set(held[STATEMENTS].columns):
         return None
-    columns, said = held[Statement.__tablename__]
+    columns, said = held[STATEMENTS]
     act, about = columns.index("act"), columns.index("subject")
     rows = [row for row in said if row[act] == ROW and str(row[about]).partition(" ")[0] in tables]
-    held[Statement.__tablename__] = Rows(columns, rows)
+    held[STATEMENTS] = Rows(columns, rows)
     return sha256(TAG + repr(held).encode()).digest()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -41,13 +41,15 @@ from storage import vaults as vault_book
 from storage.errors import RowDamaged
 from storage.model import (
     Card,
-    CardSecret,
     Carrier,
     CustodyEvent,
     DescriptorCopy,
     Key,
     Vault,
 )
+
+if TYPE_CHECKING:
+    from storage.model import CardSecret
 
 REFRESHES = 20
 """Payments that are looked at for one of the vault to itself, the newest first."""
@@ -63,7 +65,7 @@ class Book(NamedTuple):
     vaults: Sequence[Vault]
     events: Mapping[int, Sequence[CustodyEvent]]
     cards: Mapping[int, Card]
-    secrets: Mapping[int, Sequence[CardSecret]]
+    secrets: Mapping[int, Sequence["CardSecret"]]
     carried: Collection[int]
     places: Mapping[str, PlaceFacts]
     now: datetime
@@ -285,7 +287,7 @@ def _looked_at(card: Card, seen: Sequence[datetime]) -> list[datetime]:
     return [card.enrolled_at, *seen, *([card.checked_at] if card.checked_at else [])]
 
 
-def _card(card: Card, secrets: Sequence[CardSecret]) -> CardFacts:
+def _card(card: Card, secrets: Sequence["CardSecret"]) -> CardFacts:
     family = family_named(card.family)
     own_pairing = any(secret.kind == "pairing" for secret in secrets)
     return CardFacts(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -12,7 +12,10 @@ from coordinator.names import checked_name, require_known
 from storage import card_secrets as secret_book
 from storage import cards as card_book
 from storage import custody as custody_book
-from storage.model import Card, CardSecret
+from storage.model import Card
+
+if TYPE_CHECKING:
+    from storage.model import CardSecret
 
 WORDS = {"pin": "PIN", "puk": "PUK", "pairing": "pairing password"}
 KINDS = tuple(WORDS)
@@ -92,7 +95,7 @@ def pairing(db: Session, card: Card) -> str | None:
     return "own" if secret_book.find_secret(db, card, "pairing") else "default"
 
 
-def line(secret: CardSecret) -> SecretLine:
+def line(secret: "CardSecret") -> SecretLine:
     """Return a secret as it is shown."""
     return SecretLine(
         secret.label,

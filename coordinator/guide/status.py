@@ -18,6 +18,7 @@ from coordinator.home.settings import EMBEDDED_CHAIN, Home
 from coordinator.incident.step import Step
 from coordinator.notices import Notice
 from coordinator.wallet import balance
+from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.balance import Owned
 from coordinator.wallet.news import News
 from storage import ceremonies as ceremony_book
@@ -91,7 +92,7 @@ def _tip(
     """Return the newest block; of a chain elsewhere the newest that a vault was synced to."""
     if home.chain == EMBEDDED_CHAIN:
         with suppress(ChainUnreachable):
-            return open_chain().tip()
+            return wallet_sync.tip(db, open_chain(), vaults)
         return None
     known = (chain_book.sync_state(db, vault) for vault in vaults)
     return max((Tip(*state) for state in known if state), default=None)

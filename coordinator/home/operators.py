@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -20,7 +20,9 @@ from coordinator.names import checked_name
 from coordinator.shown_text import visible
 from storage import statements
 from storage.errors import NotFound, StatementBroken
-from storage.model import Statement
+
+if TYPE_CHECKING:
+    from storage.model import Statement
 
 KEY: Final = re.compile("[0-9a-f]{64}")
 FINGERPRINT: Final = re.compile("[0-9a-f]{32}")
@@ -102,7 +104,7 @@ def known(home: Home) -> dict[bytes, str]:
     return names if mine is None else {**names, mine: own_name(home)}
 
 
-def who(names: Mapping[bytes, str], said: Statement | None) -> Operator:
+def who(names: Mapping[bytes, str], said: "Statement | None") -> Operator:
     """Return who made a statement, by the names this home knows; raises StatementBroken."""
     if said is None:
         return NOBODY
@@ -113,7 +115,7 @@ def who(names: Mapping[bytes, str], said: Statement | None) -> Operator:
     return Operator(visible(said.operator), State.UNKNOWN, digits)
 
 
-def require_held(said: Statement) -> None:
+def require_held(said: "Statement") -> None:
     """Raise StatementBroken unless a statement is what the key in it signed."""
     if not statements.holds(said):
         raise StatementBroken(said.id, statements.ALTERED)

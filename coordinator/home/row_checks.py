@@ -6,7 +6,7 @@ A row says nothing of what it held before: who wants it back needs a backup, or 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -16,9 +16,11 @@ from coordinator.files import write_private
 from coordinator.home import operators
 from coordinator.home.settings import Home
 from storage import row_statements, statements
+from storage.authors import ROW
 from storage.database import VERSIONS
-from storage.model import Statement
-from storage.model.statements import ROW
+
+if TYPE_CHECKING:
+    from storage.model import Statement
 
 NAMED_BY: Final = ("label", "public_id", "name", "ref", "family")
 AUDITED: Final = (
@@ -58,7 +60,7 @@ class LeftRows:
         self._names = names
         self._left: dict[str, Statement] = {}
 
-    def hold(self, said: Statement) -> None:
+    def hold(self, said: "Statement") -> None:
         """Take what a statement says of a row."""
         if said.act == ROW:
             self._left[said.subject] = said
@@ -124,7 +126,7 @@ def _compared(db: Session, names: Mapping[bytes, str]) -> Doubted:
 
 
 def _held(
-    rows: Iterable[_Row], left: Mapping[str, Statement], names: Mapping[bytes, str]
+    rows: Iterable[_Row], left: Mapping[str, "Statement"], names: Mapping[bytes, str]
 ) -> Doubted:
     """Hold rows against how they were left; tell of what is wrong, and of what is gone too."""
     found, there = Doubted([], []), set[str]()
@@ -159,7 +161,7 @@ def _rows(db: Session, tables: Iterable[str]) -> Iterator[_Row]:
             yield _Row(subject, called, row_statements.digest(name, values))
 
 
-def _who(said: Statement, names: Mapping[bytes, str]) -> str:
+def _who(said: "Statement", names: Mapping[bytes, str]) -> str:
     """Return who left a row, when, and where that is said."""
     name = names.get(said.public_key, f"{said.operator} (not approved here)")
     return f"{name} at {clock.text(said.said_at)} (statement {said.id})"

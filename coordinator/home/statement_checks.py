@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,10 +23,13 @@ from storage import sealing, statements
 from storage import vaults as vault_book
 from storage.errors import StatementBroken
 from storage.lookup import is_empty
-from storage.model import Ceremony, CustodyEvent, Signature, Statement, Vault
+from storage.model import Ceremony, CustodyEvent, Signature, Vault
 from storage.sealing import SEALED, UNSEALED
 
-Check = Callable[[Statement], None]
+if TYPE_CHECKING:
+    from storage.model import Statement
+
+Check = Callable[["Statement"], None]
 """Raises StatementBroken where a statement tells of another row than there is."""
 
 UNSENT: Final = frozenset({"collecting", "complete", "final"})
@@ -82,7 +85,7 @@ def openers(home: Home, db: Session, records: Collection[Ceremony]) -> dict[str,
     return found
 
 
-def _who(names: Mapping[bytes, str], said: Statement | None, require: Check | None) -> Operator:
+def _who(names: Mapping[bytes, str], said: "Statement | None", require: Check | None) -> Operator:
     """Return who made a statement, or what is wrong with it."""
     try:
         found = operators.who(names, said)
@@ -108,7 +111,7 @@ def of_vault(home: Home, db: Session, vault: Vault) -> VaultOperators:
     )
 
 
-def _require_digest(said: Statement, digest: bytes, told: str) -> None:
+def _require_digest(said: "Statement", digest: bytes, told: str) -> None:
     if said.digest != digest:
         raise StatementBroken(said.id, told)
 
@@ -122,7 +125,7 @@ def require_opened(db: Session, record: Ceremony) -> None:
             require_same(said, record)
 
 
-def require_same(said: Statement, record: Ceremony) -> None:
+def require_same(said: "Statement", record: Ceremony) -> None:
     """Raise StatementBroken unless a ceremony is the one that an operator opened or approved."""
     from psbt import codec  # noqa: PLC0415 -- costs 20 ms, where a payment is there
     from psbt.outline import commitment  # noqa: PLC0415 -- as above
@@ -207,7 +210,7 @@ class _Rows:
         self._sealed = sealing_key and hashlib.sha256(sealing_key).digest()
         self._seal: Statement | None = None
 
-    def hold(self, said: Statement) -> None:
+    def hold(self, said: "Statement") -> None:
         """Raise StatementBroken unless there is what an operator signed."""
         if said.act == "approved" and said.subject == said.vault:
             if self._policies.get(said.subject) != said.digest:

@@ -1,6 +1,6 @@
 """Bringing a vault's coins and payments in step with the chain."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -48,6 +48,20 @@ from storage.model import Vault
 PROOFS_LOOKED_AT = 100
 LATE_MAX = 3
 """How often a sync begins again because another one ended meanwhile."""
+
+
+def tip(db: Session, chain: ChainSource, vaults: Iterable[Vault]) -> Tip:
+    """Return the newest block; as a vault's sync found it, where the chain has no news since.
+
+    Raises ChainUnreachable.
+    """
+    if isinstance(chain, StatedSource):
+        now = chain.state()
+        for vault in vaults:
+            last = chain_book.last_sync(db, vault)
+            if last is not None and last.chain_state == now:
+                return Tip(*last.to)
+    return chain.tip()
 
 
 class Following:

@@ -5,10 +5,10 @@ from datetime import datetime
 from sqlalchemy import Connection, Index, event
 from sqlalchemy.orm import Mapped, Mapper, mapped_column
 
+from storage.authors import ROW
 from storage.errors import StorageError
 from storage.model.record import Check, Id, Record, one_of, sized
 
-ROW = "row"
 ACTS = ("opened", "approved", "signed", "abandoned", "vault", "event", "sealed", "unsealed", ROW)
 NAME_MAX = 40
 
