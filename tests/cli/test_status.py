@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 
+from coordinator.chain import Tip
+from coordinator.chain.regtest.node import RegtestChain
 from coordinator.cli.status_screen import ago
+from coordinator.home.settings import open_home
+from coordinator.wallet import sync as wallet_sync
+from storage.database import open_database
 from storage.encryption import Cost
+from storage.vaults import all_vaults
 from tests.cli.terminal import at_terminal
-from tests.cli.test_money import OTHER, STRANGER, later, pay, sign
+from tests.cli.test_money import OTHER, STRANGER, chain, later, pay, sign
 from tests.program import UNPROVED, Asked, Program, asking, prove_keys, run_program
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -258,3 +264,23 @@ def test_the_code_on_the_terminal_is_the_uri(vault: Asked, tmp_path: Path) -> No
     asked_for = at_terminal(tmp_path / "home", words, []).screen
     assert vault("address", "list", "v")["addresses"][2]["address"] in asked_for
     assert asked_for.count("\n") > plain.count("\n"), "a longer text makes a larger code"
+
+
+def test_the_chain_is_read_for_the_newest_block_only_where_it_has_news(
+    vault: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = vault("sync")["tip"]
+    database = open_database(open_home(vault.home).database_url, existing=True)
+    source = chain(tmp_path)
+    mined = source.mine(3)
+    with database.begin() as db:
+        vaults = all_vaults(db)
+        assert wallet_sync.tip(db, source, vaults) == Tip(known["height"] + 3, mined[-1])
+        assert wallet_sync.tip(db, source, []) == source.tip()
+    vault("sync")
+    monkeypatch.setattr(RegtestChain, "tip", unread)
+    assert vault("status")["tip"] == {"height": known["height"] + 3, "hash": mined[-1]}
+
+
+def unread(_chain: RegtestChain) -> Tip:
+    raise AssertionError("the chain has no news")
