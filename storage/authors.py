@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypedDict, Unpack
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.book_heads import STATEMENTS, newest
+from storage.book_heads import ROW, STATEMENTS, newest
 from storage.bulk import insert_rows
 from storage.database import READ_ONLY
 from storage.hashing import GENESIS
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 AUTHOR: Final = "author"
 """In a session's info: the operator who signs what it adds."""
-ROW: Final = "row"
-"""The act of saying what a row holds."""
 STATED: Final = "stated"
 """In a session's info: the number and hash of the last statement it added."""
 

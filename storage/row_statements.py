@@ -20,8 +20,8 @@ import cbor2
 from sqlalchemy import String, column, event, select, table
 from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
 
-from storage.authors import AUTHOR, ROW, author_of, state_rows
-from storage.book_heads import STATEMENTS
+from storage.authors import AUTHOR, author_of, state_rows
+from storage.book_heads import ROW, STATEMENTS
 from storage.database import reading
 from storage.hashing import microseconds
 from storage.lookup import is_empty

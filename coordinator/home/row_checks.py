@@ -16,7 +16,7 @@ from coordinator.files import write_private
 from coordinator.home import operators
 from coordinator.home.settings import Home
 from storage import row_statements, statements
-from storage.authors import ROW
+from storage.book_heads import ROW
 from storage.database import VERSIONS
 
 if TYPE_CHECKING:

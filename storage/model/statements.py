@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Index, event
 from sqlalchemy.orm import Mapped, Mapper, mapped_column
 
-from storage.authors import ROW
+from storage.book_heads import ROW
 from storage.errors import StorageError
 from storage.model.record import Check, Id, Record, one_of, sized
 
