@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypedDict, Unpack
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.book_heads import ROW, STATEMENTS, newest
+from storage.book_heads import STATEMENTS, newest
 from storage.bulk import insert_rows
 from storage.database import READ_ONLY
 from storage.hashing import GENESIS
 from storage.lookup import is_empty
+from storage.model.record import ROW
 
 if TYPE_CHECKING:
     from storage.model import Statement

@@ -22,8 +22,6 @@ from storage.hashing import GENESIS
 
 EVENTS: Final = "custody_event"
 STATEMENTS: Final = "statement"
-ROW: Final = "row"
-"""The act of a statement that says what a row of another table holds."""
 BOOKS: Final = (EVENTS, STATEMENTS)
 
 

@@ -21,11 +21,12 @@ from sqlalchemy import String, column, event, select, table
 from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
 
 from storage.authors import AUTHOR, author_of, state_rows
-from storage.book_heads import ROW, STATEMENTS
+from storage.book_heads import STATEMENTS
 from storage.database import reading
 from storage.hashing import microseconds
 from storage.lookup import is_empty
 from storage.model import Record, whole_schema
+from storage.model.record import ROW
 from storage.prefetched import Rows
 
 TAG: Final = b"cardquorum row v1"

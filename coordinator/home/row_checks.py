@@ -16,8 +16,8 @@ from coordinator.files import write_private
 from coordinator.home import operators
 from coordinator.home.settings import Home
 from storage import row_statements, statements
-from storage.book_heads import ROW
 from storage.database import VERSIONS
+from storage.model.record import ROW
 
 if TYPE_CHECKING:
     from storage.model import Statement

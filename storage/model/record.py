@@ -1,7 +1,7 @@
 """What all rows share: names of constraints, types of columns, and a few checks."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -42,6 +42,8 @@ class UtcTime(TypeDecorator[datetime]):
 
 Id = Annotated[int, mapped_column(primary_key=True)]
 Sats = Annotated[int, mapped_column(BigInteger)]
+ROW: Final = "row"
+"""The act of a statement that says what a row holds."""
 WHERE = "where"
 
 

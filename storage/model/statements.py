@@ -5,9 +5,8 @@ from datetime import datetime
 from sqlalchemy import Connection, Index, event
 from sqlalchemy.orm import Mapped, Mapper, mapped_column
 
-from storage.book_heads import ROW
 from storage.errors import StorageError
-from storage.model.record import Check, Id, Record, one_of, sized
+from storage.model.record import ROW, Check, Id, Record, one_of, sized
 
 ACTS = ("opened", "approved", "signed", "abandoned", "vault", "event", "sealed", "unsealed", ROW)
 NAME_MAX = 40
