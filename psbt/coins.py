@@ -4,35 +4,32 @@ All coins of a vault cost the same to spend, so the fee depends on their number 
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
+from itertools import accumulate, islice
 from operator import attrgetter
 from random import Random
 from typing import Final, NamedTuple
 
 from psbt.errors import InsufficientFunds, PsbtError
-from psbt.input_costs import COST_SCALE, Terms
-from psbt.subsets import Window, subsets_within
-from psbt.weight import ScriptSize, dust_limit_sats, output_size
-
-__all__ = [
-    "Coin",
-    "Outpoint",
-    "Payment",
-    "ScriptSize",
-    "Selection",
-    "Wish",
-    "dust_limit_sats",
-    "inputs_max",
-    "parse_outpoint",
-    "select_coins",
-]
+from psbt.weight import (
+    WEIGHT_MAX,
+    ScriptSize,
+    dust_limit_sats,
+    fee_at,
+    input_weight,
+    output_size,
+    transaction_weight,
+    vsize_of,
+)
 
 LONG_TERM_FEERATE: Final = 10_000
 MAX_SATS: Final = 21_000_000 * 100_000_000
 CHANGELESS_TRIED: Final = 64
+STEPS_MAX: Final = 10_000
+COST_SCALE: Final = 4_000  # a weight unit costs 1/4000 sat at 1 sat/kvB
 
 OUTPOINT = re.compile(r"([0-9a-fA-F]{64}):([0-9]{1,10})")
 VALUE = attrgetter("value_sats")
@@ -88,6 +85,65 @@ class Wish(NamedTuple):
     must_spend: frozenset[Outpoint] = frozenset()
 
 
+@dataclass(frozen=True)
+class Terms:
+    """The outputs to pay for, the script of the vault that pays, and the rates in sat/kvB."""
+
+    paid_sats: int
+    outputs: int
+    outputs_size: int
+    size: ScriptSize
+    feerate: int
+    long_term_feerate: int
+
+    @cached_property
+    def input_weight(self) -> int:
+        """Return the weight of each input."""
+        return input_weight(self.size)
+
+    def weight(self, inputs: int, *, change: bool = False) -> int:
+        """Return the weight of the signed transaction."""
+        outputs, size = self.outputs, self.outputs_size
+        if change:
+            outputs, size = outputs + 1, size + self.size.output
+        return transaction_weight(inputs, self.input_weight, outputs, outputs_size=size)
+
+    def vsize(self, inputs: int, *, change: bool = False) -> int:
+        """Return the size of the signed transaction in virtual bytes."""
+        return vsize_of(self.weight(inputs, change=change))
+
+    def fee(self, inputs: int, *, change: bool = False) -> int:
+        """Return the fee in satoshis."""
+        return fee_at(self.feerate, self.vsize(inputs, change=change))
+
+    def need(self, inputs: int, *, change: bool = False) -> int:
+        """Return what so many coins must be worth together, with change worth having or without."""
+        need = self.paid_sats + self.fee(inputs, change=change)
+        return need + self.least_change if change else need
+
+    @property
+    def input_cost(self) -> int:
+        """Return what an input costs, in 1/4000 sat: so it is exact."""
+        return self.input_weight * self.feerate
+
+    @property
+    def spending_later(self) -> int:
+        """Return what it costs in satoshis to spend the change at the rate of later."""
+        return fee_at(self.long_term_feerate, vsize_of(self.input_weight))
+
+    @property
+    def least_change(self) -> int:
+        """Return the least change worth having: no dust, and more than its own spending costs."""
+        return max(self.size.dust_sats, self.spending_later + 1)
+
+    @property
+    def inputs_max(self) -> int:
+        """Return how many inputs fit into a standard transaction that has change."""
+        inputs = (WEIGHT_MAX - self.weight(0, change=True)) // self.input_weight
+        fits = self.weight(inputs, change=True) <= WEIGHT_MAX
+        return inputs if fits else inputs - 1
+
+
 def parse_outpoint(text: str) -> Outpoint:
     """Read `txid:vout`."""
     matched = OUTPOINT.fullmatch(text)
@@ -115,9 +171,14 @@ def select_coins(
     room = terms.inputs_max - len(named)
     if room < 0:
         raise PsbtError(f"{len(named)} coins must be spent, but only {terms.inputs_max} fit")
-    ranked = _worth_spending(others, terms)
+    ranked = sorted(others, key=VALUE)
+    ranked = ranked[bisect_right(ranked, terms.input_cost // COST_SCALE, key=VALUE) :]
     if wish.drain is not None:
-        return _drained(named or _largest(ranked, room), wish.drain, terms)
+        chosen = named or _largest(ranked, room)
+        have, need = _value(chosen), terms.need(len(chosen)) + dust_limit_sats(wish.drain)
+        if not chosen or have < need:
+            raise InsufficientFunds(have, need)
+        return Selection(tuple(chosen), terms.fee(len(chosen)), 0, terms.vsize(len(chosen)))
     candidates = _candidates(named, ranked, terms, rng=rng)
     settled = [found for chosen in candidates if (found := _settled(chosen, terms))]
     if not settled:
@@ -140,24 +201,20 @@ def _terms(wish: Wish, size: ScriptSize, long_term_feerate: int) -> Terms:
     scripts += [] if wish.drain is None else [wish.drain]
     if not scripts:
         raise PsbtError("there is nothing to pay")
-    for payment in wish.payments:
-        _check_payment(payment)
+    for script, value_sats in wish.payments:
+        limit = dust_limit_sats(script)
+        if value_sats < limit:
+            raise PsbtError(
+                f"a payment of {value_sats} sats is dust, nodes relay {limit} sats or more"
+            )
+        if value_sats > MAX_SATS:
+            raise PsbtError(f"a payment of {value_sats} sats is more than there will ever be")
     sizes = [output_size(script) for script in scripts]
     paid_sats = sum(payment.value_sats for payment in wish.payments)
     terms = Terms(paid_sats, len(sizes), sum(sizes), size, wish.feerate, long_term_feerate)
     if terms.inputs_max < 1:
         raise PsbtError(f"{len(sizes)} outputs leave no room for a coin in one transaction")
     return terms
-
-
-def _check_payment(payment: Payment) -> None:
-    limit = dust_limit_sats(payment.script_pubkey)
-    if payment.value_sats < limit:
-        raise PsbtError(
-            f"a payment of {payment.value_sats} sats is dust, nodes relay {limit} sats or more"
-        )
-    if payment.value_sats > MAX_SATS:
-        raise PsbtError(f"a payment of {payment.value_sats} sats is more than there will ever be")
 
 
 def _parted(
@@ -173,21 +230,8 @@ def _parted(
     return named, [coin for coin in coins if coin.outpoint not in must_spend]
 
 
-def _worth_spending(coins: Sequence[Coin], terms: Terms) -> list[Coin]:
-    """Return the coins that bring more than they cost, ascending."""
-    ranked = sorted(coins, key=VALUE)
-    return ranked[bisect_right(ranked, terms.input_cost // COST_SCALE, key=VALUE) :]
-
-
 def _largest(ranked: list[Coin], count: int) -> list[Coin]:
     return ranked[max(0, len(ranked) - count) :]
-
-
-def _drained(chosen: list[Coin], drain: bytes, terms: Terms) -> Selection:
-    have, need = _value(chosen), terms.need(len(chosen)) + dust_limit_sats(drain)
-    if not chosen or have < need:
-        raise InsufficientFunds(have, need)
-    return Selection(tuple(chosen), terms.fee(len(chosen)), 0, terms.vsize(len(chosen)))
 
 
 def _candidates(
@@ -210,8 +254,8 @@ def _changeless(named: list[Coin], ranked: list[Coin], terms: Terms) -> Iterator
     missing = (terms.paid_sats - _value(named)) * COST_SCALE
     low = missing + terms.weight(len(named)) * terms.feerate
     high = low + (terms.need(1, change=True) - terms.need(1)) * COST_SCALE
-    window = Window(low, high, terms.inputs_max - len(named))
-    for places in islice(subsets_within(numbers, window), CHANGELESS_TRIED):
+    found = subsets_within(numbers, low, high, most=terms.inputs_max - len(named))
+    for places in islice(found, CHANGELESS_TRIED):
         yield named + [ranked[place] for place in places]
 
 
@@ -245,6 +289,33 @@ def _waste(selection: Selection, terms: Terms) -> int:
         beyond += terms.spending_later
     sooner = terms.feerate - terms.long_term_feerate
     return inputs * terms.input_weight * sooner + beyond * COST_SCALE
+
+
+def subsets_within(
+    numbers: Sequence[int], low: int, high: int, *, most: int, steps: int = STEPS_MAX
+) -> Iterator[tuple[int, ...]]:
+    """Yield the places of at most so many numbers that add up to something from low to high.
+
+    The numbers are positive and ascending. Large ones are tried first; of several equal ones
+    only one choice is tried, and nothing is added to what is enough. Gives up after so many steps.
+    """
+    sums = [0, *accumulate(numbers)]
+    chosen: list[int] = []
+    total, end = 0, len(numbers)
+    for _ in range(steps):
+        end = bisect_right(numbers, high - total, 0, end)
+        if total >= low:
+            yield tuple(chosen)
+        elif total + sums[end] >= low and len(chosen) < most:
+            end -= 1
+            chosen.append(end)
+            total += numbers[end]
+            continue
+        if not chosen:
+            return
+        left_out = chosen.pop()
+        total -= numbers[left_out]
+        end = bisect_left(numbers, numbers[left_out], 0, left_out)
 
 
 def _value(coins: Iterable[Coin]) -> int:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from coordinator.home.stored_policies import stored_policy
-from psbt.coins import ScriptSize
 from psbt.errors import PsbtError
 from psbt.policy import CHANGE, PRIMARY, RECEIVE, Policy, VaultScript, derive_scripts
+from psbt.weight import ScriptSize
 from storage import chain as chain_book
 from storage import scans as scan_book
 from storage import vaults as vault_book

@@ -6,7 +6,8 @@ from operator import attrgetter
 
 import pytest
 
-from psbt.coins import Coin, Outpoint, Payment, ScriptSize, Wish, select_coins
+from psbt.coins import Coin, Outpoint, Payment, Wish, select_coins
+from psbt.weight import ScriptSize
 from tests.benchmarks.clock import cpu
 
 pytestmark = pytest.mark.bench

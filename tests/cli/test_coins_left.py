@@ -2,7 +2,7 @@
 
 import pytest
 
-from psbt.input_costs import Terms
+from psbt.coins import Terms
 from tests.cli.test_money import STRANGER, WORTH, pay
 from tests.program import PIN, Asked, run_program
 
