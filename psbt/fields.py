@@ -1,24 +1,25 @@
-"""The key-value maps of a PSBT, read strictly: every rule of BIP 174, 370, 371 and 373.
+"""The key-value maps of a PSBT, read strictly: what each may hold is in `field_rules`.
 
 A PSBT is read, written and turned from one version into the other here, as bytes; a type nobody
 knows, and a proprietary one, is kept as it stands. Nothing here asks embit.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Final, NamedTuple
 
-from coincurve import PublicKey
-
-from psbt import taproot_fields
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
-from psbt.taproot_fields import ORIGIN_SIZES, SIGHASH_TYPES
+from psbt.field_rules import (
+    GLOBAL_RULES,
+    INPUT_RULES,
+    OUTPUT_RULES,
+    MapRules,
+    check_fields,
+    number,
+)
 from psbt.transaction import (
     FINAL_SEQUENCE,
-    FIRST_TIME_LOCK,
-    MAX_MONEY_SATS,
     ByteReader,
     Transaction,
     TransactionInput,
@@ -72,6 +73,8 @@ OUT_TAP_INTERNAL_KEY: Final = b"\x05"
 OUT_TAP_TREE: Final = b"\x06"
 OUT_TAP_BIP32_DERIVATION: Final = b"\x07"
 
+INPUTS: Final = ("inputs", INPUT_RULES)
+OUTPUTS: Final = ("outputs", OUTPUT_RULES)
 SIZE_MAX: Final = 32 * 1024 * 1024
 FIELDS_MAX: Final = 200_000
 """How many fields a PSBT may have: 955 inputs of a 15-of-15 have a fifth of them."""
@@ -87,7 +90,7 @@ class Maps(NamedTuple):
     @property
     def version(self) -> int:
         """Return the version that the maps state, 0 where they state none."""
-        return _number(self.globals.get(GLOBAL_VERSION, b""))
+        return number(self.globals.get(GLOBAL_VERSION, b""))
 
     def named(self) -> Iterator[tuple[str, Fields]]:
         """Yield every map in the order they are written, with its name for an error."""
@@ -114,7 +117,7 @@ def read(data: bytes) -> tuple[Maps, Transaction]:
             where = f"{name}[{index}]"
             scopes.append(read_fields(reader, where, left))
             left -= len(scopes[-1])
-            _check_fields(where, scopes[-1], rules, version=_version(own))
+            check_fields(where, scopes[-1], rules, version=_version(own))
     reader.end()
     maps = Maps(own, tuple(found[0]), tuple(found[1]))
     return maps, transaction or _constructed(maps)
@@ -129,10 +132,10 @@ def read_transaction(data: bytes) -> Transaction:
 def check(maps: Maps) -> Transaction:
     """Hold maps against every rule, as when they are read; returns their transaction."""
     version = _version(maps.globals)
-    _check_fields("globals", maps.globals, GLOBAL_RULES, version=version)
+    check_fields("globals", maps.globals, GLOBAL_RULES, version=version)
     for (name, rules), scopes in ((INPUTS, maps.inputs), (OUTPUTS, maps.outputs)):
         for index, values in enumerate(scopes):
-            _check_fields(f"{name}[{index}]", values, rules, version=version)
+            check_fields(f"{name}[{index}]", values, rules, version=version)
     transaction = _constructed(maps) if version else _unsigned(maps.globals)
     described = (len(maps.inputs), len(maps.outputs))
     stated = (len(transaction.inputs), len(transaction.outputs))
@@ -194,34 +197,23 @@ def as_version_2(maps: Maps, transaction: Transaction) -> Maps:
     }
     inputs = [
         {
+            **_without(values, INPUT_RULES),
             IN_PREVIOUS_TXID: bytes.fromhex(tx_in.outpoint.txid)[::-1],
             IN_OUTPUT_INDEX: tx_in.outpoint.vout.to_bytes(4, "little"),
             IN_SEQUENCE: tx_in.sequence.to_bytes(4, "little"),
         }
-        for tx_in in transaction.inputs
+        for values, tx_in in zip(maps.inputs, transaction.inputs, strict=True)
     ]
     outputs = [
         {
+            **_without(values, OUTPUT_RULES),
             OUT_AMOUNT: tx_out.value_sats.to_bytes(8, "little"),
             OUT_SCRIPT: tx_out.script_pubkey,
         }
-        for tx_out in transaction.outputs
+        for values, tx_out in zip(maps.outputs, transaction.outputs, strict=True)
     ]
-    return Maps(
-        _sorted({**_without(maps.globals, GLOBAL_RULES), **own}),
-        tuple(
-            [
-                _sorted({**_without(values, INPUT_RULES), **new})
-                for values, new in zip(maps.inputs, inputs, strict=True)
-            ]
-        ),
-        tuple(
-            [
-                _sorted({**_without(values, OUTPUT_RULES), **new})
-                for values, new in zip(maps.outputs, outputs, strict=True)
-            ]
-        ),
-    )
+    globals_ = _sorted({**_without(maps.globals, GLOBAL_RULES), **own})
+    return Maps(globals_, tuple(map(_sorted, inputs)), tuple(map(_sorted, outputs)))
 
 
 def filled(maps: Maps, asked: Transaction) -> Maps:
@@ -253,12 +245,12 @@ def _opened(data: bytes) -> tuple[ByteReader, Fields]:
     if reader.take(min(reader.left, len(MAGIC))) != MAGIC:
         raise PsbtError("this is not a PSBT: it does not start with the bytes psbt and ff")
     own = read_fields(reader, "globals")
-    _check_fields("globals", own, GLOBAL_RULES, version=_version(own))
+    check_fields("globals", own, GLOBAL_RULES, version=_version(own))
     return reader, own
 
 
 def _version(own: Fields) -> int:
-    version = _number(own.get(GLOBAL_VERSION, b""))
+    version = number(own.get(GLOBAL_VERSION, b""))
     if version not in VERSIONS:
         raise PsbtError(f"PSBT version {version} is not known; there are versions 0 and 2")
     return version
@@ -285,16 +277,15 @@ def _constructed(maps: Maps) -> Transaction:
     """Return the transaction that the fields of version 2 describe."""
     inputs = [
         TransactionInput(
-            Outpoint(values[IN_PREVIOUS_TXID][::-1].hex(), _number(values[IN_OUTPUT_INDEX])),
-            sequence=_number(values[IN_SEQUENCE]) if IN_SEQUENCE in values else FINAL_SEQUENCE,
+            Outpoint(values[IN_PREVIOUS_TXID][::-1].hex(), number(values[IN_OUTPUT_INDEX])),
+            sequence=number(values[IN_SEQUENCE]) if IN_SEQUENCE in values else FINAL_SEQUENCE,
         )
         for values in maps.inputs
     ]
     outputs = [
-        TransactionOutput(_number(values[OUT_AMOUNT]), values[OUT_SCRIPT])
-        for values in maps.outputs
+        TransactionOutput(number(values[OUT_AMOUNT]), values[OUT_SCRIPT]) for values in maps.outputs
     ]
-    version = _number(maps.globals[GLOBAL_TX_VERSION])
+    version = number(maps.globals[GLOBAL_TX_VERSION])
     transaction = Transaction(tuple(inputs), tuple(outputs), version, _locktime(maps))
     check_sound(transaction)
     return transaction
@@ -311,10 +302,10 @@ def _locktime(maps: Maps) -> int:
         if IN_REQUIRED_TIME_LOCKTIME in values or IN_REQUIRED_HEIGHT_LOCKTIME in values
     ]
     if not asking:
-        return _number(maps.globals.get(GLOBAL_FALLBACK_LOCKTIME, b""))
+        return number(maps.globals.get(GLOBAL_FALLBACK_LOCKTIME, b""))
     for kind in (IN_REQUIRED_HEIGHT_LOCKTIME, IN_REQUIRED_TIME_LOCKTIME):
         if all(kind in values for values in asking):
-            return max(_number(values[kind]) for values in asking)
+            return max(number(values[kind]) for values in asking)
     raise PsbtError("some inputs require a lock time by height only, others by time only")
 
 
@@ -322,7 +313,7 @@ def _count(own: Fields, key: bytes) -> int:
     return ByteReader(own[key]).compact_size()
 
 
-def _without(values: Fields, rules: "MapRules") -> Fields:
+def _without(values: Fields, rules: MapRules) -> Fields:
     """Return the fields that both versions have."""
     return {
         key: value
@@ -334,218 +325,3 @@ def _without(values: Fields, rules: "MapRules") -> Fields:
 def _sorted(values: Fields) -> Fields:
     """Order fields by type; those of one type stay as they are."""
     return dict(sorted(values.items(), key=lambda item: item[0][:1]))
-
-
-def _number(value: bytes) -> int:
-    return int.from_bytes(value, "little")
-
-
-COMPRESSED: Final = {33: (0x02, 0x03)}
-PUBLIC_KEYS: Final = {**COMPRESSED, 65: (0x04,)}
-HASH_SIZE: Final = 32
-PUBLIC_KEY_SIZE: Final = 33
-SIGNATURE_SIZES: Final = range(9, 74)  # DER of the shortest and the longest, and the sighash type
-
-
-class FieldRule(NamedTuple):
-    """What a field is, the sizes its key's data and its value may have, and a closer look.
-
-    None is any size. `look` returns what is wrong, or None.
-    """
-
-    what: str
-    key_sizes: "range | tuple[int, ...] | None" = (0,)
-    value_sizes: "range | tuple[int, ...] | None" = None
-    look: Callable[[bytes, bytes], str | None] | None = None
-
-
-class MapRules(NamedTuple):
-    """The fields of one kind of map, by version those that it alone has, and those it needs."""
-
-    fields: Mapping[int, FieldRule]
-    only: Mapping[int, frozenset[int]]
-    needed: Mapping[int, tuple[bytes, ...]]
-
-
-def _check_fields(name: str, values: Fields, rules: MapRules, *, version: int) -> None:
-    """Refuse what a map of this kind cannot hold; `name` is for the error."""
-    others = rules.only[2 - version]
-    for key, value in values.items():
-        kind = key[0]
-        if kind in others:
-            raise PsbtError(
-                f"{name} holds the key {key.hex()}, which version {version} does not have"
-            )
-        rule = rules.fields.get(kind)
-        if rule is not None:
-            _check_field(name, rule, key, value=value)
-    for key in rules.needed[version]:
-        if key not in values:
-            raise PsbtError(f"{name} lacks {rules.fields[key[0]].what}, which version 2 needs")
-
-
-def _check_field(name: str, rule: FieldRule, key: bytes, *, value: bytes) -> None:
-    data = key[1:]
-    if rule.key_sizes is not None and len(data) not in rule.key_sizes:
-        if rule.key_sizes == (0,):
-            raise PsbtError(f"{name} holds the key {key.hex()}, which should be one byte")
-        raise PsbtError(f"{name} holds {rule.what} with a key of {len(data)} bytes of data")
-    if rule.value_sizes is not None and len(value) not in rule.value_sizes:
-        raise PsbtError(f"{name} holds {rule.what} of {len(value)} bytes")
-    fault = rule.look(data, value) if rule.look else None
-    if fault is not None:
-        raise PsbtError(f"{name} holds {rule.what} {fault}")
-
-
-def _public_key(data: bytes, _: bytes) -> str | None:
-    """Look at the key's data alone: a point, written in one of its two proper ways."""
-    return None if data[0] in PUBLIC_KEYS[len(data)] else f"of a key that starts with {data[0]:02x}"
-
-
-def _witness_utxo(_: bytes, value: bytes) -> str | None:
-    """Read an output as far as its end."""
-    reader = ByteReader(value)
-    try:
-        value_sats = reader.number(8)
-        reader.sized()
-        reader.end()
-    except PsbtError as error:
-        return f"that cannot be read: {error}"
-    return "worth more than 21 million bitcoin" if value_sats > MAX_MONEY_SATS else None
-
-
-def _stack(_: bytes, value: bytes) -> str | None:
-    """Read a witness as far as its end, so that nothing goes on reading beyond it."""
-    reader = ByteReader(value)
-    try:
-        reader.vector(ByteReader.sized)
-        reader.end()
-    except PsbtError as error:
-        return f"that cannot be read: {error}"
-    return None
-
-
-def _participants(data: bytes, value: bytes) -> str | None:
-    if not value or len(value) % PUBLIC_KEY_SIZE:
-        return f"of {len(value)} bytes, not a multiple of {PUBLIC_KEY_SIZE}"
-    keys = [value[at : at + PUBLIC_KEY_SIZE] for at in range(0, len(value), PUBLIC_KEY_SIZE)]
-    return _points(data, *keys)
-
-
-def _two_keys(data: bytes, _: bytes) -> str | None:
-    return _points(data[:PUBLIC_KEY_SIZE], data[PUBLIC_KEY_SIZE : 2 * PUBLIC_KEY_SIZE])
-
-
-def _points(*keys: bytes) -> str | None:
-    for key in keys:
-        try:
-            PublicKey(key)
-        except ValueError:
-            return f"with {key.hex()}, which is not a public key"
-    return None
-
-
-def _compact(_: bytes, value: bytes) -> str | None:
-    reader = ByteReader(value)
-    try:
-        reader.compact_size()
-        reader.end()
-    except PsbtError as error:
-        return f"that cannot be read: {error}"
-    return None
-
-
-def _sighash_type(_: bytes, value: bytes) -> str | None:
-    kind = _number(value)
-    return None if kind in SIGHASH_TYPES else f"of {kind:#x}, which is not a sighash type"
-
-
-def _lock(_: bytes, value: bytes, allowed: range) -> str | None:
-    lock = _number(value)
-    return None if lock in allowed else f"of {lock}, not {allowed[0]} to {allowed[-1]}"
-
-
-PUBLIC_KEY_SIZES: Final = tuple(PUBLIC_KEYS)
-SCHNORR_SIZES: Final = (64, 65)
-NONCE_KEY_SIZES: Final = (2 * PUBLIC_KEY_SIZE, 2 * PUBLIC_KEY_SIZE + HASH_SIZE)
-
-TIME_LOCKS: Final = range(FIRST_TIME_LOCK, 1 << 32)
-HEIGHT_LOCKS: Final = range(1, FIRST_TIME_LOCK)
-
-DERIVATION: Final = FieldRule("a derivation", PUBLIC_KEY_SIZES, ORIGIN_SIZES, _public_key)
-TAP_DERIVATION: Final = FieldRule(
-    "a taproot derivation", (32,), None, taproot_fields.tap_derivation
-)
-TAP_INTERNAL_KEY: Final = FieldRule("a taproot internal key", (0,), (32,))
-PARTICIPANTS: Final = FieldRule("MuSig2 participants", (PUBLIC_KEY_SIZE,), None, _participants)
-
-GLOBAL_RULES: Final = MapRules(
-    {
-        0x00: FieldRule("an unsigned transaction"),
-        0x01: FieldRule("a derivation", (78,), ORIGIN_SIZES),
-        0x02: FieldRule("a transaction version", (0,), (4,)),
-        0x03: FieldRule("a fallback lock time", (0,), (4,)),
-        0x04: FieldRule("an input count", (0,), None, _compact),
-        0x05: FieldRule("an output count", (0,), None, _compact),
-        0x06: FieldRule("modifiable flags", (0,), (1,)),
-        0x09: FieldRule("a message to sign"),
-        0xFB: FieldRule("a version", (0,), (4,)),
-    },
-    {0: frozenset({0x00}), 2: frozenset({0x02, 0x03, 0x04, 0x05, 0x06})},
-    {0: (), 2: (GLOBAL_TX_VERSION, GLOBAL_INPUT_COUNT, GLOBAL_OUTPUT_COUNT)},
-)
-INPUT_RULES: Final = MapRules(
-    {
-        0x00: FieldRule("a previous transaction"),
-        0x01: FieldRule("a spent output", (0,), None, _witness_utxo),
-        0x02: FieldRule("a signature", PUBLIC_KEY_SIZES, SIGNATURE_SIZES, _public_key),
-        0x03: FieldRule("a sighash type", (0,), (4,), _sighash_type),
-        0x04: FieldRule("a redeem script"),
-        0x05: FieldRule("a witness script"),
-        0x06: DERIVATION,
-        0x07: FieldRule("a final script_sig"),
-        0x08: FieldRule("a final witness", (0,), None, _stack),
-        0x09: FieldRule("a proof of reserves commitment"),
-        0x0A: FieldRule("a preimage of RIPEMD-160", (20,)),
-        0x0B: FieldRule("a preimage of SHA-256", (32,)),
-        0x0C: FieldRule("a preimage of HASH160", (20,)),
-        0x0D: FieldRule("a preimage of HASH256", (32,)),
-        0x0E: FieldRule("a previous transaction id", (0,), (HASH_SIZE,)),
-        0x0F: FieldRule("an output index", (0,), (4,)),
-        0x10: FieldRule("a sequence", (0,), (4,)),
-        0x11: FieldRule("a required lock time", (0,), (4,), partial(_lock, allowed=TIME_LOCKS)),
-        0x12: FieldRule("a required lock height", (0,), (4,), partial(_lock, allowed=HEIGHT_LOCKS)),
-        0x13: FieldRule(
-            "a Schnorr signature", (0,), SCHNORR_SIZES, taproot_fields.schnorr_signature
-        ),
-        0x14: FieldRule(
-            "a Schnorr signature", (64,), SCHNORR_SIZES, taproot_fields.schnorr_signature
-        ),
-        0x15: FieldRule("a taproot leaf script", None, None, taproot_fields.control_block),
-        0x16: TAP_DERIVATION,
-        0x17: TAP_INTERNAL_KEY,
-        0x18: FieldRule("a taproot Merkle root", (0,), (32,)),
-        0x1A: PARTICIPANTS,
-        0x1B: FieldRule("a MuSig2 nonce", NONCE_KEY_SIZES, (66,), _two_keys),
-        0x1C: FieldRule("a MuSig2 signature", NONCE_KEY_SIZES, (32,), _two_keys),
-    },
-    {0: frozenset(), 2: frozenset({0x0E, 0x0F, 0x10, 0x11, 0x12})},
-    {0: (), 2: (IN_PREVIOUS_TXID, IN_OUTPUT_INDEX)},
-)
-OUTPUT_RULES: Final = MapRules(
-    {
-        0x00: FieldRule("a redeem script"),
-        0x01: FieldRule("a witness script"),
-        0x02: DERIVATION,
-        0x03: FieldRule("an amount", (0,), (8,)),
-        0x04: FieldRule("a script"),
-        0x05: TAP_INTERNAL_KEY,
-        0x06: FieldRule("a taproot tree", (0,), None, taproot_fields.tap_tree),
-        0x07: TAP_DERIVATION,
-        0x08: PARTICIPANTS,
-    },
-    {0: frozenset(), 2: frozenset({0x03, 0x04})},
-    {0: (), 2: (OUT_AMOUNT, OUT_SCRIPT)},
-)
-INPUTS: Final = ("inputs", INPUT_RULES)
-OUTPUTS: Final = ("outputs", OUTPUT_RULES)
