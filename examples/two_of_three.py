@@ -13,12 +13,18 @@ import secrets
 from cards.family import Surroundings, family_named
 from cards.pin import Pin, Secret
 from cards.session import CardSession
-from psbt import combiner, consensus, creator, extractor, finalizer, outline, signer
+from psbt import consensus, creator, extractor, finalizer, outline, signer
 from psbt.coins import Coin, Outpoint, Payment
 from psbt.keys import ExtendedPublicKey, KeyExpression, bip48_path, fingerprint
 from psbt.network import Network
+from psbt.partial_signatures import standing
 from psbt.policy import CHANGE, RECEIVE, Policy, addresses, format_descriptor, vault_script
-from psbt.transaction import Transaction, TransactionInput, TransactionOutput
+from psbt.transaction import (
+    Transaction,
+    TransactionInput,
+    TransactionOutput,
+    parse_transaction,
+)
 
 NETWORK = Network.REGTEST
 ACCOUNT = bip48_path(NETWORK)
@@ -66,11 +72,13 @@ def main() -> None:
         requests = signer.signing_requests(psbt, policy, key)
         answers = [(request, card.sign(request.path, request.digest)) for request in requests]
         psbt = signer.with_signatures(psbt, answers)
-        print("signatures: {} of {}".format(*combiner.quorum(psbt, policy)))
+        held = standing(psbt, policy)
+        print(f"signatures: {held.have} of {held.need}")
 
     spent = outline.spent(psbt)
     raw = extractor.extract(finalizer.finalize(psbt, policy))
-    print(extractor.transaction_id(raw), extractor.vsize(raw), "vB:", consensus.check(raw, spent))
+    signed = parse_transaction(raw)
+    print(signed.txid, signed.vsize, "vB:", consensus.check(raw, spent))
     for card in cards:
         card.close()
 

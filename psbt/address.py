@@ -20,10 +20,8 @@ OP_CHECKSIG: Final = 0xAC
 UNKNOWN: Final = "unknown"
 SHOWN_SCRIPT: Final = 40
 """Up to how many bytes of a script without an address are written out."""
-PUBLIC_KEYS: Final = {
-    33: (b"\x02", b"\x03"),
-    65: (b"\x04", b"\x06", b"\x07"),
-}  # by size, how one begins
+KEY_SIZES: Final = {2: 33, 3: 33, 4: 65, 6: 65, 7: 65}
+"""How many bytes a public key has, by its first one."""
 
 
 class Pattern(NamedTuple):
@@ -58,7 +56,21 @@ def script_type(script_pubkey: bytes) -> str:
     for name, pattern in PATTERNS.items():
         if pattern.matches(script_pubkey):
             return name
-    return "witness" if _is_later_witness(script_pubkey) else UNKNOWN
+    size = len(script_pubkey) - 2
+    later = size in bech32.PROGRAM_SIZES and OP_1 <= script_pubkey[0] <= OP_16
+    return "witness" if later and script_pubkey[1] == size else UNKNOWN
+
+
+def is_public_key(data: bytes) -> bool:
+    """Tell whether bytes are long and begin as a public key does."""
+    return bool(data) and KEY_SIZES.get(data[0]) == len(data)
+
+
+def pays_to_key(script_pubkey: bytes) -> bool:
+    """Tell whether an output script asks for a signature by one key that it shows (P2PK)."""
+    key = script_pubkey[1:-1]
+    ends = script_pubkey[-1:] == bytes([OP_CHECKSIG])
+    return ends and script_pubkey[0] == len(key) and is_public_key(key)
 
 
 def p2wsh(witness_script: bytes) -> bytes:
@@ -112,46 +124,13 @@ def parse_address(text: str, network: Network) -> bytes:
     """Return the output script of an address of this network."""
     hrp = text.lower().rpartition("1")[0]
     if hrp in {other.hrp for other in Network}:
-        return _witness_script(bech32.decode(text), network)
+        found = bech32.decode(text)
+        if found.hrp != network.hrp:
+            _refuse_network([other for other in Network if other.hrp == found.hrp], network)
+        opcode = OP_1 + found.version - 1 if found.version else 0
+        return bytes([opcode, len(found.program)]) + found.program
     if len(text) > BASE58_LENGTH_MAX:
         raise PolicyError(f"a text of {len(text)} characters is not an address of {network}")
-    return _base58_script(text, network)
-
-
-def _kind(script: bytes) -> str:
-    """Name a script that has no address."""
-    if script[0] == OP_RETURN:
-        return "OP_RETURN"
-    if script[-1] == OP_CHECKSIG and _is_public_key(script[1:-1]) and script[0] == len(script) - 2:
-        return "public key (P2PK)"
-    multisig = read_bare_multisig(script)
-    if multisig is not None:
-        return f"bare multisig {multisig[0]} of {multisig[1]}"
-    if script[0] == 0 and len(script) - 2 in bech32.PROGRAM_SIZES and script[1] == len(script) - 2:
-        return "witness version 0 of an unknown size"
-    return "script of an unknown kind"
-
-
-def _is_public_key(data: bytes) -> bool:
-    return data[:1] in PUBLIC_KEYS.get(len(data), ())
-
-
-def _is_later_witness(script: bytes) -> bool:
-    return (
-        len(script) - 2 in bech32.PROGRAM_SIZES
-        and OP_1 <= script[0] <= OP_16
-        and script[1] == len(script) - 2
-    )
-
-
-def _witness_script(found: bech32.WitnessProgram, network: Network) -> bytes:
-    if found.hrp != network.hrp:
-        _refuse_network([other for other in Network if other.hrp == found.hrp], network)
-    opcode = OP_1 + found.version - 1 if found.version else 0
-    return bytes([opcode, len(found.program)]) + found.program
-
-
-def _base58_script(text: str, network: Network) -> bytes:
     try:
         data = base58.decode_check(text)
     except ValueError:
@@ -164,6 +143,20 @@ def _base58_script(text: str, network: Network) -> bytes:
     if prefix != network.p2sh_prefix:
         _refuse_network([n for n in Network if prefix in (n.p2pkh_prefix, n.p2sh_prefix)], network)
     return PATTERNS["p2sh"].around(digest)
+
+
+def _kind(script: bytes) -> str:
+    """Name a script that has no address."""
+    if script[0] == OP_RETURN:
+        return "OP_RETURN"
+    if pays_to_key(script):
+        return "public key (P2PK)"
+    multisig = read_bare_multisig(script)
+    if multisig is not None:
+        return f"bare multisig {multisig[0]} of {multisig[1]}"
+    if script[0] == 0 and len(script) - 2 in bech32.PROGRAM_SIZES and script[1] == len(script) - 2:
+        return "witness version 0 of an unknown size"
+    return "script of an unknown kind"
 
 
 def _refuse_network(found: list[Network], network: Network) -> NoReturn:

@@ -30,13 +30,6 @@ SHIFTS: Final = tuple(range(310, -1, -10))
 """Where each pair of digits stands in the longest program, counted in bits from its end."""
 
 
-class Pairs(NamedTuple):
-    """For each pair of digits what it is written as, and how it folds into the remainder."""
-
-    texts: list[str]
-    folds: list[int]
-
-
 class WitnessProgram(NamedTuple):
     """What a segwit address says: the network's mark, a version and a program."""
 
@@ -72,17 +65,12 @@ def decode(text: str) -> WitnessProgram:
     hrp, _, payload = address.rpartition("1")
     version = CHARSET.find(payload[:1].encode("ascii", "replace"))
     program = _program(payload[1:-CHECKSUM_LENGTH])
-    if not _exists(version, program):
+    sizes = PROGRAM_SIZES if version else VERSION_0_SIZES
+    if not 0 <= version <= VERSION_MAX or len(program) not in sizes:
         raise PolicyError(f"no segwit address looks like these {len(text)} characters")
     if encode(hrp, version, program) != address:
         raise PolicyError("the address is mistyped: its checksum is wrong")
     return WitnessProgram(hrp, version, program)
-
-
-def _exists(version: int, program: bytes) -> bool:
-    if version == 0:
-        return len(program) in VERSION_0_SIZES
-    return 0 < version <= VERSION_MAX and len(program) in PROGRAM_SIZES
 
 
 def _program(digits: str) -> bytes:
@@ -103,10 +91,11 @@ def _started(hrp: str, version: int) -> int:
 
 
 @cache
-def _pairs() -> Pairs:
+def _pairs() -> tuple[list[str], list[int]]:
+    """Return for each pair of digits what it is written as, and how it folds into the remainder."""
     letters = CHARSET.decode()
     folds = [_remainder((0, 0), top << 20) for top in range(PAIR + 1)]
-    return Pairs([one + other for one in letters for other in letters], folds)
+    return [one + other for one in letters for other in letters], folds
 
 
 def _remainder(numbers: Iterable[int], remainder: int) -> int:

@@ -62,6 +62,7 @@ __all__ = [
     "transaction_of",
     "txid",
     "unique_id",
+    "unlocking",
     "unsigned_transaction",
 ]
 
@@ -135,7 +136,10 @@ def parse_returned(data: bytes | str, asked: Psbt) -> Psbt:
 
 def read_maps(data: bytes | str, version: int = 0) -> Maps:
     """Return the maps of a PSBT of either version, as this version writes them."""
-    return _in_version(version, *fields.read(_binary(data)))
+    maps, transaction = fields.read(_binary(data))
+    if version == 0:
+        return fields.as_version_0(maps, transaction)
+    return fields.as_version_2(maps, transaction)
 
 
 def transaction_of(data: bytes | str) -> network.Transaction:
@@ -184,19 +188,14 @@ def txid(psbt: Psbt) -> str:
     A nested input has a script_sig from its redeem script. What spends by a script_sig of
     signatures (P2SH before segwit) has its id once it is final, and until then another.
     """
-    unsigned = unsigned_transaction(psbt)
-    inputs = tuple(map(_with_script_sig, unsigned.inputs, psbt.inputs))
-    return unsigned.txid if inputs == unsigned.inputs else replace(unsigned, inputs=inputs).txid
-
-
-def _with_script_sig(
-    tx_in: network.TransactionInput, psbt_in: InputScope
-) -> network.TransactionInput:
-    if psbt_in.final_scriptsig is not None:
-        return tx_in._replace(script_sig=psbt_in.final_scriptsig.data)
-    redeem = psbt_in.redeem_script.data if psbt_in.redeem_script is not None else b""
-    nested = script_type(redeem) in {"p2wsh", "p2wpkh"}
-    return tx_in._replace(script_sig=pushed(redeem)) if nested else tx_in
+    unsigned, inputs = unsigned_transaction(psbt), []
+    for tx_in, psbt_in in zip(unsigned.inputs, psbt.inputs, strict=True):
+        script_sig, _ = unlocking(psbt_in)
+        redeem = psbt_in.redeem_script.data if psbt_in.redeem_script is not None else b""
+        if psbt_in.final_scriptsig is None and script_type(redeem) in {"p2wsh", "p2wpkh"}:
+            script_sig = pushed(redeem)
+        inputs.append(tx_in._replace(script_sig=script_sig))
+    return replace(unsigned, inputs=tuple(inputs)).txid
 
 
 def unsigned_transaction(psbt: Psbt) -> network.Transaction:
@@ -298,6 +297,12 @@ def is_final(psbt_in: InputScope) -> bool:
     return psbt_in.final_scriptwitness is not None or bool(script_sig and script_sig.data)
 
 
+def unlocking(psbt_in: InputScope) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the script_sig and the witness of a final input, empty where it has none."""
+    script_sig, witness = psbt_in.final_scriptsig, psbt_in.final_scriptwitness
+    return script_sig.data if script_sig else b"", tuple(witness.items) if witness else ()
+
+
 def slim_input(psbt_in: InputScope, spent: network.TransactionOutput) -> None:
     """Have an input state the output it spends instead of the transaction that made it."""
     psbt_in.witness_utxo = TransactionOutput(spent.value_sats, Script(spent.script_pubkey))
@@ -328,9 +333,7 @@ def public_key(pubkey: bytes) -> PublicKey:
     return key
 
 
-@lru_cache(maxsize=CACHED_KEYS)
-def _derivation(origin: bytes) -> DerivationPath:
-    return DerivationPath.parse(origin)
+_derivation = lru_cache(maxsize=CACHED_KEYS)(DerivationPath.parse)
 
 
 def _with_own_dicts(scope: T) -> T:
@@ -350,12 +353,6 @@ def _binary(data: bytes | str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (UnicodeDecodeError, binascii.Error, ValueError) as error:
         raise PsbtError("this is not a PSBT: neither its bytes nor base64 nor hex") from error
-
-
-def _in_version(version: int, maps: Maps, transaction: network.Transaction) -> Maps:
-    if version == 0:
-        return fields.as_version_0(maps, transaction)
-    return fields.as_version_2(maps, transaction)
 
 
 def _guarded(given: Maps, transaction: network.Transaction) -> Psbt:
@@ -382,11 +379,16 @@ def _fill_input(
     """Fill one input; a previous transaction that several inputs share is read once."""
     _fill(name, psbt_in, values)
     raw = values.get(fields.IN_NON_WITNESS_UTXO)
-    if raw is not None:
-        if raw not in previous:
-            previous[raw] = Previous(raw, _previous(name, raw))
-        psbt_in.non_witness_utxo = previous[raw]
-        _check_spent(name, psbt_in, previous[raw].transaction)
+    if raw is None:
+        return
+    if raw not in previous:
+        try:
+            previous[raw] = Previous(raw, parse_transaction(raw))
+            check_amounts(previous[raw].transaction)
+        except PsbtError as error:
+            raise PsbtError(f"{name}.non_witness_utxo cannot be: {error}") from error
+    psbt_in.non_witness_utxo = previous[raw]
+    _check_spent(name, psbt_in, previous[raw].transaction)
 
 
 def _of_embit(transaction: network.Transaction) -> Transaction:
@@ -398,15 +400,6 @@ def _of_embit(transaction: network.Transaction) -> Transaction:
         TransactionOutput(o.value_sats, Script(o.script_pubkey)) for o in transaction.outputs
     ]
     return Transaction(transaction.version, tx_ins, tx_outs, transaction.locktime)
-
-
-def _previous(name: str, raw: bytes) -> network.Transaction:
-    try:
-        transaction = parse_transaction(raw)
-        check_amounts(transaction)
-    except PsbtError as error:
-        raise PsbtError(f"{name}.non_witness_utxo cannot be: {error}") from error
-    return transaction
 
 
 def _check_spent(name: str, psbt_in: InputScope, made: network.Transaction) -> None:

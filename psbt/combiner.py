@@ -11,14 +11,11 @@ from psbt import codec
 from psbt.codec import EmbitBase, InputScope, OutputScope, Psbt
 from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
 from psbt.ownership import claims_own, own_inputs, scripts_fit
-from psbt.partial_signatures import quorum, signed_by, valid_signature
+from psbt.partial_signatures import valid_signature
 from psbt.policy import Policy, VaultScript
 from psbt.sighash import sighashes, spent_outputs
 from psbt.signature import Scheme
-from psbt.taproot import leaf_hash
 from psbt.transaction import TransactionOutput
-
-__all__ = ["combine", "new_signatures", "quorum", "signed_by", "with_additions"]
 
 COMPARED_ELSEWHERE: Final = frozenset(
     {
@@ -45,12 +42,8 @@ def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
     combined = with_additions(psbt, other, policy, own=own)
     for index, pubkey, signature in signatures:
         script = own[index]
-        codec.state_signature(
-            combined.inputs[index],
-            pubkey,
-            script.scheme.written(signature),
-            leaf_hash=_leaf_hash(script),
-        )
+        value = script.scheme.written(signature)
+        codec.state_signature(combined.inputs[index], pubkey, value, leaf_hash=script.leaf_hash)
     return combined
 
 
@@ -104,8 +97,7 @@ def _add_missing(ours: object, theirs: object, names: Iterable[str]) -> int:
 def _add_unlocking(ours: InputScope, theirs: InputScope) -> int:
     """Add what others need to unlock their input, or what unlocks it; returns how many bytes."""
     if codec.is_final(theirs):
-        script_sig = theirs.final_scriptsig.data if theirs.final_scriptsig else b""
-        witness = tuple(theirs.final_scriptwitness.items) if theirs.final_scriptwitness else ()
+        script_sig, witness = codec.unlocking(theirs)
         codec.finish_input(ours, script_sig, witness)
         return len(script_sig) + sum(map(len, witness))
     grown = _add_missing(ours, theirs, ("partial_sigs",)) + _add_scripts(ours, theirs)
@@ -136,7 +128,10 @@ def new_signatures(
 
     `own` is what `own_inputs` returns, where the caller has it already.
     """
-    _check_counts(psbt, other)
+    if len(other.inputs) != len(psbt.inputs):
+        raise NotOnlySignatures("inputs", f"are {len(other.inputs)}, not {len(psbt.inputs)}")
+    if len(other.outputs) != len(psbt.outputs):
+        raise NotOnlySignatures("outputs", f"are {len(other.outputs)}, not {len(psbt.outputs)}")
     scripts = own_inputs(psbt, policy) if own is None else own
     _check_transaction(psbt, other, scripts)
     found = []
@@ -150,13 +145,6 @@ def new_signatures(
                 raise SignatureInvalid(index, pubkey)
             found.append((index, pubkey, signature))
     return found
-
-
-def _check_counts(psbt: Psbt, other: Psbt) -> None:
-    if len(other.inputs) != len(psbt.inputs):
-        raise NotOnlySignatures("inputs", f"are {len(other.inputs)}, not {len(psbt.inputs)}")
-    if len(other.outputs) != len(psbt.outputs):
-        raise NotOnlySignatures("outputs", f"are {len(other.outputs)}, not {len(psbt.outputs)}")
 
 
 def _check_transaction(psbt: Psbt, other: Psbt, scripts: Own) -> None:
@@ -221,7 +209,7 @@ def _offered(
     points = {key if wanted else key[1:]: key for key in script.points}
     name = "partial_sigs" if wanted else "taproot_sigs"
     _refuse_other_leaves(where, theirs, script)
-    for key, value in codec.stated_signatures(theirs, _leaf_hash(script)).items():
+    for key, value in codec.stated_signatures(theirs, script.leaf_hash).items():
         field = f"{where}.{name}[{key.hex()}]"
         if key not in points:
             raise NotOnlySignatures(field, "is by a key outside the policy")
@@ -230,15 +218,11 @@ def _offered(
         yield from _of_final(where, theirs, script, digest=digest)
 
 
-def _leaf_hash(script: VaultScript) -> bytes | None:
-    return leaf_hash(script.code) if script.kind == "tr" else None
-
-
 def _refuse_other_leaves(where: str, theirs: InputScope, script: VaultScript) -> None:
     """Refuse signatures that are not for the leaf the vault spends by, nor for its script."""
     if codec.signs_by_key_path(theirs):
         raise NotOnlySignatures(f"{where}.taproot_key_sig", "is by a key outside the policy")
-    if any(leaf != _leaf_hash(script) for _, leaf in theirs.taproot_sigs):
+    if any(leaf != script.leaf_hash for _, leaf in theirs.taproot_sigs):
         raise NotOnlySignatures(f"{where}.taproot_sigs", "are for another leaf")
     if script.kind == "tr" and theirs.partial_sigs:
         raise NotOnlySignatures(f"{where}.partial_sigs", "are ECDSA, a leaf takes none")
@@ -248,8 +232,7 @@ def _of_final(
     where: str, theirs: InputScope, script: VaultScript, *, digest: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the signatures of a finished input; those of a multisig come in script order."""
-    script_sig = theirs.final_scriptsig.data if theirs.final_scriptsig else b""
-    witness = theirs.final_scriptwitness.items if theirs.final_scriptwitness else []
+    script_sig, witness = codec.unlocking(theirs)
     if script_sig and script.kind != "sh" and script_sig != script.prefix:
         nested = script.kind == "sh-wsh"
         fault = "is not that of the output it spends" if nested else "is not empty"

@@ -58,7 +58,15 @@ class Creation:
 def create(creation: Creation, previous: Mapping[str, bytes]) -> Psbt:
     """Return the PSBT; `previous` holds the raw transaction of each coin by its id."""
     coins = creation.order.sample(creation.coins, len(creation.coins))
-    outputs = _outputs(creation)
+    outputs: list[tuple[TransactionOutput, Fields]] = [
+        (TransactionOutput(payment.value_sats, payment.script_pubkey), {})
+        for payment in creation.payments
+    ]
+    if creation.change is not None:
+        script, value_sats = creation.change
+        output = TransactionOutput(value_sats, script.script_pubkey)
+        outputs.append((output, change_fields(creation.policy, script)))
+    outputs = creation.order.sample(outputs, len(outputs))
     wait = creation.policy.branch(creation.branch).wait or Wait()
     transaction = Transaction(
         tuple(
@@ -76,18 +84,6 @@ def create(creation: Creation, previous: Mapping[str, bytes]) -> Psbt:
         _input(creation.policy, coin, transactions[coin.outpoint.txid]) for coin in coins
     )
     return codec.assemble(Maps(own, inputs, tuple(output_fields for _, output_fields in outputs)))
-
-
-def _outputs(creation: Creation) -> list[tuple[TransactionOutput, Fields]]:
-    outputs: list[tuple[TransactionOutput, Fields]] = [
-        (TransactionOutput(payment.value_sats, payment.script_pubkey), {})
-        for payment in creation.payments
-    ]
-    if creation.change is not None:
-        script, value_sats = creation.change
-        output = TransactionOutput(value_sats, script.script_pubkey)
-        outputs.append((output, change_fields(creation.policy, script)))
-    return creation.order.sample(outputs, len(outputs))
 
 
 def _previous(txid: str, previous: Mapping[str, bytes]) -> Transaction:

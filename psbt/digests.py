@@ -8,9 +8,9 @@ from psbt.signature import SIGHASH_ALL
 from psbt.taproot import tagged_hash
 from psbt.transaction import (
     Transaction,
-    TransactionInput,
     TransactionOutput,
     double_sha256,
+    outpoint_bytes,
     output_bytes,
     sized,
 )
@@ -27,7 +27,7 @@ def digests(
 
     Where the value is None the input is no segwit: nothing signs how much it spends.
     """
-    outpoints = [_outpoint(tx_in) for tx_in in transaction.inputs]
+    outpoints = [outpoint_bytes(tx_in) for tx_in in transaction.inputs]
     sequences = [tx_in.sequence.to_bytes(4, "little") for tx_in in transaction.inputs]
     shared = hashlib.sha256(
         transaction.version.to_bytes(4, "little")
@@ -35,7 +35,7 @@ def digests(
         + double_sha256(b"".join(sequences))
     )
     end = (
-        _hash_outputs(transaction)
+        double_sha256(b"".join(map(output_bytes, transaction.outputs)))
         + transaction.locktime.to_bytes(4, "little")
         + SIGHASH_ALL.to_bytes(4, "little")
     )
@@ -59,7 +59,7 @@ def leaf_digests(
     `leaves` are their hashes by input. Every output spent is signed, those of others too.
     """
     parts = (
-        [_outpoint(tx_in) for tx_in in transaction.inputs],
+        [outpoint_bytes(tx_in) for tx_in in transaction.inputs],
         [output.value_sats.to_bytes(8, "little") for output in spent],
         [sized(output.script_pubkey) for output in spent],
         [tx_in.sequence.to_bytes(4, "little") for tx_in in transaction.inputs],
@@ -89,12 +89,3 @@ def _legacy_digest(transaction: Transaction, index: int, script: bytes) -> bytes
     ]
     stripped = replace(transaction, inputs=tuple(inputs)).stripped
     return double_sha256(stripped + SIGHASH_ALL.to_bytes(4, "little"))
-
-
-def _outpoint(tx_in: TransactionInput) -> bytes:
-    txid, vout = tx_in.outpoint
-    return bytes.fromhex(txid)[::-1] + vout.to_bytes(4, "little")
-
-
-def _hash_outputs(transaction: Transaction) -> bytes:
-    return double_sha256(b"".join(map(output_bytes, transaction.outputs)))

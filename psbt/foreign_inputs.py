@@ -30,9 +30,8 @@ USUAL: Final = Multisig(2, (b"",) * 3)
 def foreign_weight(psbt_in: InputScope, script_pubkey: bytes) -> int:
     """Return what an input of somebody else weighs: once final to the unit, before as is usual."""
     if codec.is_final(psbt_in):
-        script_sig = psbt_in.final_scriptsig.data if psbt_in.final_scriptsig else b""
-        items = psbt_in.final_scriptwitness.items if psbt_in.final_scriptwitness else ()
-        return _weight(len(script_sig), len(vector(items, sized)))
+        script_sig, witness = codec.unlocking(psbt_in)
+        return _weight(len(script_sig), len(vector(witness, sized)))
     kind, asked = _kind(psbt_in, script_pubkey)
     if kind in UNLOCKING:
         return _weight(*UNLOCKING[kind])

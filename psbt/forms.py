@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from psbt.errors import PolicyError
-from psbt.keys import HARDENED, KeyExpression, Path
+from psbt.keys import HARDENED, KeyExpression, Path, check_key, check_origin
 from psbt.miniscript import KEYED, TIMED, Node, operations, outline
 
 PRIMARY: Final = "primary"
@@ -115,23 +115,20 @@ def whole_key(expression: KeyExpression) -> tuple[bytes, bytes]:
     return expression.key.public_key, expression.key.chain_code
 
 
-def check_keychains(number: int, pair: tuple[int, int]) -> None:
-    """Refuse a pair of steps that cannot be receive and change."""
-    receive, change = pair
-    if receive == change or not all(0 <= step < HARDENED for step in pair):
-        raise PolicyError(
-            f"key {number} has the keychains <{receive};{change}>: two different steps"
-            f" from 0 to {HARDENED - 1} are needed"
-        )
-
-
-def refuse_duplicates(keys: Sequence[KeyExpression]) -> None:
-    """Refuse a key that stands there twice."""
+def check_uses(uses: Sequence[KeyUse]) -> None:
+    """Refuse keys of a branch that cannot be, twins, steps that cannot be receive and change."""
     seen: dict[tuple[bytes, bytes], int] = {}
-    for place, key in enumerate(keys, 1):
-        twin = seen.setdefault(whole_key(key), place)
-        if twin != place:
-            raise PolicyError(f"keys {twin} and {place} are the same key")
+    for number, (expression, (receive, change)) in enumerate(uses, 1):
+        check_key(expression.key)
+        check_origin(expression)
+        if receive == change or not (0 <= receive < HARDENED and 0 <= change < HARDENED):
+            raise PolicyError(
+                f"key {number} has the keychains <{receive};{change}>: two different steps"
+                f" from 0 to {HARDENED - 1} are needed"
+            )
+        twin = seen.setdefault(whole_key(expression), number)
+        if twin != number:
+            raise PolicyError(f"keys {twin} and {number} are the same key")
 
 
 def refuse_shared_keychains(uses: Sequence[KeyUse]) -> None:
@@ -152,7 +149,10 @@ def own_form(quorums: Sequence[Quorum]) -> Node:
     primary, *stages = quorums
     node = Node("multi", number=primary.threshold, keys=primary.places)
     for stage, combined in zip(stages, ("or_d", "or_i"), strict=False):
-        late = Node("and_v", (Node("v", (_late(stage),)), (stage.wait or Wait()).fragment))
+        keys = Node("multi", number=stage.threshold, keys=stage.places)
+        if len(stage.places) == 1:
+            keys = Node("pkh", keys=stage.places)
+        late = Node("and_v", (Node("v", (keys,)), (stage.wait or Wait()).fragment))
         node = Node(combined, (node, late) if combined == "or_d" else (late, node))
     return node
 
@@ -170,32 +170,22 @@ def quorums_of(node: Node) -> tuple[Quorum, ...]:
     stages.sort(key=lambda stage: stage.wait or Wait())
     if len(set(waits)) < len(waits):
         raise PolicyError(f"two branches of the policy open after the same wait, {waits[0]}")
-    for stage, quorum in enumerate((primary, *stages)):
-        _check_quorum(branch_name(stage), quorum)
-    places = [place for quorum in (primary, *stages) for place in quorum.places]
+    for stage, (threshold, places, _) in enumerate((primary, *stages)):
+        name = branch_name(stage)
+        if not 1 <= threshold <= len(places):
+            raise PolicyError(
+                f"the {name} branch asks for {threshold} signatures of {len(places)} keys"
+            )
+        if len(set(places)) < len(places):
+            raise PolicyError(f"a key stands in the {name} branch twice")
+    every = [place for quorum in (primary, *stages) for place in quorum.places]
     if operations(node) > OPERATIONS_MAX:
         raise PolicyError(
             f"the policy's script counts {operations(node)} operations; {OPERATIONS_MAX} can be run"
         )
-    if not _decaying(node) and len(set(places)) < len(places):
+    if not _decaying(node) and len(set(every)) < len(every):
         raise PolicyError("a key stands in two branches with the same keychains")
     return primary, *stages
-
-
-def _late(quorum: Quorum) -> Node:
-    if len(quorum.places) == 1:
-        return Node("pkh", keys=quorum.places)
-    return Node("multi", number=quorum.threshold, keys=quorum.places)
-
-
-def _check_quorum(name: str, quorum: Quorum) -> None:
-    threshold, places, _ = quorum
-    if not 1 <= threshold <= len(places):
-        raise PolicyError(
-            f"the {name} branch asks for {threshold} signatures of {len(places)} keys"
-        )
-    if len(set(places)) < len(places):
-        raise PolicyError(f"a key stands in the {name} branch twice")
 
 
 def _staged(node: Node) -> list[Quorum]:

@@ -74,7 +74,14 @@ def parse_path(text: str) -> Path:
     """Read `48h/1h/0h/2h`, also with `m/` before it or with `'` for hardened steps."""
     if text in {"", "m", "m/"}:
         return ()
-    return tuple(_parse_step(step, text) for step in text.removeprefix("m/").split("/"))
+    path = []
+    for step in text.removeprefix("m/").split("/"):
+        matched = STEP.fullmatch(step)
+        number = int(matched[1]) if matched else HARDENED
+        if matched is None or number >= HARDENED:
+            raise PolicyError(f"{step!r} is no step of a derivation path in {text!r}")
+        path.append(number + HARDENED if matched[2] else number)
+    return tuple(path)
 
 
 def format_path(path: Path) -> str:
@@ -142,9 +149,13 @@ def parse_prefixed_key(text: str) -> PrefixedKey:
 
 def format_xpub(key: ExtendedPublicKey, network: Network, version: bytes | None = None) -> str:
     """Write an extended public key as the network's xpub or tpub, or with another version."""
+    return base58.encode_check(serialized_key(key, version or network.xpub_version))
+
+
+def serialized_key(key: ExtendedPublicKey, version: bytes) -> bytes:
+    """Return the 78 bytes of an extended public key (BIP 32)."""
     lineage = bytes([key.depth]) + key.parent_fingerprint + key.child_number.to_bytes(4, "big")
-    data = lineage + key.chain_code + key.public_key
-    return base58.encode_check((version or network.xpub_version) + data)
+    return version + lineage + key.chain_code + key.public_key
 
 
 def parse_key_expression(text: str, network: Network, script: str | None = None) -> KeyExpression:
@@ -239,11 +250,3 @@ def children(public_key: bytes, chain_code: bytes) -> ChildKeys:
         return combine([parent, from_secret(tweak[:32])]).format(), tweak[32:]
 
     return derive
-
-
-def _parse_step(step: str, path: str) -> int:
-    matched = STEP.fullmatch(step)
-    number = int(matched[1]) if matched else HARDENED
-    if matched is None or number >= HARDENED:
-        raise PolicyError(f"{step!r} is no step of a derivation path in {path!r}")
-    return number + HARDENED if matched[2] else number

@@ -5,7 +5,6 @@ What is signed is a transaction that spends an output nobody can have made, and 
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -21,7 +20,7 @@ from psbt.interpreter import instructions
 from psbt.multisig import read_multisig, read_pushes
 from psbt.policy import PRIMARY, Policy, VaultScript, Wait
 from psbt.signature import SIGHASH_ALL, compact_from_partial, partial_from_compact
-from psbt.taproot import read_leaf
+from psbt.taproot import read_leaf, tagged_hash
 from psbt.transaction import (
     NOTHING_PAID,
     NULL_OUTPOINT,
@@ -36,7 +35,6 @@ from psbt.transaction import (
 from psbt.updater import global_fields, input_fields
 from psbt.witness import script_digest
 
-TAG: Final = hashlib.sha256(b"BIP0322-signed-message").digest()
 OP_0_PUSH_32: Final = b"\x00\x20"
 SIMPLE: Final = "smp"
 FULL: Final = "ful"
@@ -51,7 +49,7 @@ SCHNORR_SIZE: Final = 64
 
 def message_hash(message: str) -> bytes:
     """Return the tagged hash of a message."""
-    return hashlib.sha256(TAG + TAG + _encoded(message)).digest()
+    return tagged_hash("BIP0322-signed-message", _encoded(message))
 
 
 def to_spend(message: str, script_pubkey: bytes) -> Transaction:

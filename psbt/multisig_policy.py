@@ -18,13 +18,12 @@ from psbt.forms import (
     KeyUse,
     Quorum,
     branch_name,
-    check_keychains,
+    check_uses,
     own_form,
     quorums_of,
-    refuse_duplicates,
     refuse_shared_keychains,
 )
-from psbt.keys import KeyExpression, check_key, check_origin, fingerprint
+from psbt.keys import KeyExpression, fingerprint
 from psbt.miniscript import Given, Node, satisfied, witness_size
 from psbt.miniscript import script as write_script
 from psbt.multisig import multisig_size
@@ -79,11 +78,7 @@ class Policy:
             raise PolicyError(f"{total} keys have {len(self.keychains)} pairs of keychains")
         if all(pair == BOTH for pair in self.keychains):
             object.__setattr__(self, "keychains", ())
-        for number, use in enumerate(self.uses, 1):
-            check_key(use.expression.key)
-            check_origin(use.expression)
-            check_keychains(number, use.keychains)
-        refuse_duplicates(self.keys)
+        check_uses(self.uses)
         if self.script == "tr":
             self._check_leaf()
         if self.recoveries or self.form is not None:
@@ -111,11 +106,7 @@ class Policy:
                 raise PolicyError(
                     f"{branch.threshold} of {len(branch.keys)} keys is no {branch.name} branch"
                 )
-            for number, use in enumerate(branch.keys, 1):
-                check_key(use.expression.key)
-                check_origin(use.expression)
-                check_keychains(number, use.keychains)
-            refuse_duplicates([use.expression for use in branch.keys])
+            check_uses(branch.keys)
         refuse_shared_keychains(self.places)
         own = own_form(self._quorums)
         if self.form == own:

@@ -10,16 +10,14 @@ from psbt.errors import PsbtError
 from psbt.ownership import own_inputs
 from psbt.policy import PRIMARY, Policy, VaultScript
 from psbt.sighash import sighashes
-from psbt.taproot import leaf_hash
 
 
 def held(psbt_in: InputScope, script: VaultScript) -> dict[bytes, bytes]:
     """Return the signatures an input states by keys of its script, unverified, as it has them."""
-    if script.kind != "tr":
-        stated = codec.stated_signatures(psbt_in, None)
-        return {key: stated[key] for key in script.points if key in stated}
-    stated = codec.stated_signatures(psbt_in, leaf_hash(script.code))
-    return {key: stated[key[1:]] for key in script.points if key[1:] in stated}
+    leaf_hash = script.leaf_hash
+    stated = codec.stated_signatures(psbt_in, leaf_hash)
+    names = {key: key[1:] if leaf_hash else key for key in script.points}
+    return {key: stated[name] for key, name in names.items() if name in stated}
 
 
 def valid_signature(
@@ -90,17 +88,6 @@ def standing(
     return Standing(counts, have, asked.threshold, len(signed))
 
 
-def signed_by(psbt: Psbt, policy: Policy, branch: str = PRIMARY) -> dict[int, int]:
-    """Return how many inputs each key has validly signed, by its place in the branch."""
-    return standing(psbt, policy, branch=branch).counts
-
-
-def quorum(psbt: Psbt, policy: Policy, branch: str = PRIMARY) -> tuple[int, int]:
-    """Return (have, need): the valid signatures of the poorest input, and the threshold."""
-    found = standing(psbt, policy, branch=branch)
-    return found.have, found.need
-
-
 def _signed_inputs(
     psbt: Psbt,
     scripts: Mapping[int, VaultScript],
@@ -111,35 +98,16 @@ def _signed_inputs(
     found = {}
     for index, digest in sighashes(psbt, scripts).items():
         script = scripts[index]
-        stated = held(psbt.inputs[index], script)
-        checked = {
-            pubkey: _checked(
-                stated[pubkey],
-                script,
-                Verified(index, pubkey, b""),
-                digest=digest,
-                verified=verified,
-            )
-            for pubkey in script.keys_of(branch)
-            if pubkey in stated
-        }
-        found[index] = script, {key: sig for key, sig in checked.items() if sig is not None}
+        stated, valid = held(psbt.inputs[index], script), dict[bytes, bytes]()
+        for pubkey in script.keys_of(branch):
+            if pubkey not in stated:
+                continue
+            try:
+                signature = script.scheme.read(stated[pubkey])
+            except PsbtError:
+                continue
+            known = Verified(index, pubkey, signature) in verified
+            if known or script.scheme.verifies(pubkey, digest, signature):
+                valid[pubkey] = signature
+        found[index] = script, valid
     return found
-
-
-def _checked(
-    value: bytes,
-    script: VaultScript,
-    signed: Verified,
-    *,
-    digest: bytes,
-    verified: AbstractSet[Verified],
-) -> bytes | None:
-    """Return the 64 bytes of what a PSBT holds; `signed` says where, its signature unread."""
-    try:
-        signature = script.scheme.read(value)
-    except PsbtError:
-        return None
-    known = signed._replace(signature=signature) in verified
-    verifies = script.scheme.verifies
-    return signature if known or verifies(signed.pubkey, digest, signature) else None

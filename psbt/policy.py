@@ -132,6 +132,11 @@ class VaultScript:
         return BIP340 if self.kind == "tr" else ECDSA
 
     @property
+    def leaf_hash(self) -> bytes | None:
+        """Return the hash of the script where it is a leaf of taproot."""
+        return taproot.leaf_hash(self.code) if self.kind == "tr" else None
+
+    @property
     def control_block(self) -> bytes:
         """Return what proves in a witness that a taproot output commits to the leaf."""
         return taproot.control_block(self.internal, self.code)
@@ -221,16 +226,15 @@ def parse_descriptor(text: str, network: Network) -> Policy:
     matched = DESCRIPTOR.fullmatch(body)
     if not matched or (matched[1] == "sh(wsh") != bool(matched[5]):
         if body.startswith("wsh(") and body.endswith(")") and not SINGLE.match(body):
-            return _parse_branches(body.removeprefix("wsh(").removesuffix(")"), network)
+            parsed = parse(body.removeprefix("wsh(").removesuffix(")"))
+            quorums_of(parsed.node)
+            return policy_of(parsed.node, _parse_cosigners(parsed.keys, network, "wsh"), network)
         raise PolicyError(
             "the descriptor is not sortedmulti or multi in wsh, sh(wsh) or sh, nor a policy with"
             " recovery branches in wsh, nor sortedmulti_a in tr, the kinds known here"
         )
     script = {"wsh": "wsh", "sh(wsh": "sh-wsh", "sh": "sh"}[matched[1]]
-    uses = [
-        _parse_cosigner(number, key, network, script=script)
-        for number, key in enumerate(matched[4].split(","), 1)
-    ]
+    uses = _parse_cosigners(matched[4].split(","), network, script)
     return Policy(
         int(matched[3]),
         tuple(use.expression for use in uses),
@@ -243,10 +247,7 @@ def parse_descriptor(text: str, network: Network) -> Policy:
 
 def _parse_leaf(leaf: re.Match[str], network: Network) -> Policy:
     """Read a quorum in a leaf; the key above it must be nobody's, computed anew."""
-    uses = [
-        _parse_cosigner(number, key, network, script="tr")
-        for number, key in enumerate(leaf[3].split(","), 1)
-    ]
+    uses = _parse_cosigners(leaf[3].split(","), network, "tr")
     policy = Policy(
         int(leaf[2]),
         tuple(use.expression for use in uses),
@@ -260,16 +261,6 @@ def _parse_leaf(leaf: re.Match[str], network: Network) -> Policy:
             " spends alone"
         )
     return policy
-
-
-def _parse_branches(text: str, network: Network) -> Policy:
-    parsed = parse(text)
-    quorums_of(parsed.node)
-    uses = [
-        _parse_cosigner(number, key, network, script="wsh")
-        for number, key in enumerate(parsed.keys, 1)
-    ]
-    return policy_of(parsed.node, uses, network)
 
 
 def policy_of(node: Node, uses: Sequence[KeyUse], network: Network) -> Policy:
@@ -346,20 +337,14 @@ def derive_scripts(policy: Policy, keychain: int, indexes: Iterable[int]) -> Ite
             raise PolicyError(f"no address has the index {index}")
         points = tuple([derive(index)[0] for derive in places])
         if policy.script == "tr":
-            yield _leaf_script(policy, keychain, index, points=points)
+            internal = _unspendable(policy, keychain)(index)[0][1:]
+            code = taproot.sorted_leaf(policy.threshold, points)
+            locked = p2tr(taproot.output_key(internal, taproot.leaf_hash(code)).x)
+            yield VaultScript(keychain, index, points, policy, code, locked, internal)
             continue
         code = write_multisig(_multisig(policy, points)) if plain else write_script(node, points)
         locked = locking_script(policy.script, code)
         yield VaultScript(keychain, index, points, policy, code, locked)
-
-
-def _leaf_script(
-    policy: Policy, keychain: int, index: int, *, points: tuple[bytes, ...]
-) -> VaultScript:
-    internal = _unspendable(policy, keychain)(index)[0][1:]
-    code = taproot.sorted_leaf(policy.threshold, points)
-    locked = p2tr(taproot.output_key(internal, taproot.leaf_hash(code)).x)
-    return VaultScript(keychain, index, points, policy, code, locked, internal)
 
 
 def locking_script(script: str, code: bytes) -> bytes:
@@ -433,17 +418,20 @@ def leaf_text(internal: str, threshold: int, keys: Sequence[str]) -> str:
     return f"{internal},sortedmulti_a({threshold},{','.join(keys)})"
 
 
-def _parse_cosigner(number: int, text: str, network: Network, *, script: str) -> KeyUse:
-    key, bracket, rest = text.rpartition("]")
-    xpub, slash, keychains = rest.partition("/")
-    try:
-        expression = parse_key_expression(key + bracket + xpub, network, script)
-    except PolicyError as error:
-        raise PolicyError(f"key {number}: {error}") from error
-    matched = BELOW.fullmatch(slash + keychains)
-    if not matched:
-        raise PolicyError(
-            f"key {number} must derive /<0;1>/* or another such pair, receive and change,"
-            f" not {slash + keychains!r}"
-        )
-    return KeyUse(expression, (int(matched[1]), int(matched[2])))
+def _parse_cosigners(texts: Iterable[str], network: Network, script: str) -> list[KeyUse]:
+    uses = []
+    for number, text in enumerate(texts, 1):
+        key, bracket, rest = text.rpartition("]")
+        xpub, slash, keychains = rest.partition("/")
+        try:
+            expression = parse_key_expression(key + bracket + xpub, network, script)
+        except PolicyError as error:
+            raise PolicyError(f"key {number}: {error}") from error
+        matched = BELOW.fullmatch(slash + keychains)
+        if not matched:
+            raise PolicyError(
+                f"key {number} must derive /<0;1>/* or another such pair, receive and change,"
+                f" not {slash + keychains!r}"
+            )
+        uses.append(KeyUse(expression, (int(matched[1]), int(matched[2]))))
+    return uses

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from psbt.address import script_type
+from psbt.address import is_public_key, pays_to_key, script_type
 from psbt.coins import Outpoint
 from psbt.transaction import FINAL_SEQUENCE, FIRST_TIME_LOCK, Transaction
 from psbt.weight import WEIGHT_MAX, WITNESS_SCALE, dust_limit_sats, fee_at, vsize_of
@@ -40,8 +40,6 @@ OP_CHECKSIG, OP_CHECKSIGVERIFY = 0xAC, 0xAD
 OP_CHECKMULTISIG, OP_CHECKMULTISIGVERIFY = 0xAE, 0xAF
 PUSHDATA: Final = {0x4C: 1, 0x4D: 2, 0x4E: 4}
 MULTISIG_KEYS_MAX: Final = 20
-KEY_SIZES: Final = {2: 33, 3: 33, 4: 65, 6: 65, 7: 65}
-LIMITED_SIZES: Final = (33, 65)
 
 
 class RelayRules(NamedTuple):
@@ -232,10 +230,8 @@ def output_kind(script: bytes) -> str:
     known = script_type(script)
     if known != "unknown":
         return known
-    if len(script) - 2 in LIMITED_SIZES and script[0] == len(script) - 2:
-        key = script[1:-1]
-        if script[-1] == OP_CHECKSIG and _is_key(key):
-            return "p2pk"
+    if pays_to_key(script):
+        return "p2pk"
     return "multisig" if _is_bare_multisig(script) else "nonstandard"
 
 
@@ -350,17 +346,13 @@ def _signed(version: int) -> int:
     return version - (1 << 32) if version >> 31 else version
 
 
-def _is_key(key: bytes) -> bool:
-    return bool(key) and KEY_SIZES.get(key[0]) == len(key)
-
-
 def _is_bare_multisig(script: bytes) -> bool:
     """Tell whether a script asks for m of at most three keys."""
     if len(script) < 3 or script[-1] != OP_CHECKMULTISIG:
         return False
     first, last = script[0], script[-2]
     pushed = list(_operations(script[1:-2]))
-    whole = _length(pushed) == len(script) - 3 and all(_is_key(data) for _, data in pushed)
+    whole = _length(pushed) == len(script) - 3 and all(is_public_key(data) for _, data in pushed)
     return whole and OP_1 <= first <= last <= OP_3 and len(pushed) == last - OP_1 + 1
 
 

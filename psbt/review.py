@@ -1,10 +1,10 @@
 """What a person must see before a card is tapped."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
 from psbt.address import destination, optional_address
-from psbt.codec import InputScope, OutputScope, Psbt, unsigned_transaction
+from psbt.codec import OutputScope, Psbt, unsigned_transaction
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 from psbt.foreign_inputs import foreign_checks, foreign_weight
@@ -44,6 +44,10 @@ __all__ = [
 
 
 CHECK_COSTS: Final = {"sh": WITNESS_SCALE, "tr": 0}
+"""What a signature check of a script costs: four times as much without a witness.
+
+Those of a taproot leaf pay by their weight and count nothing; all others cost 1.
+"""
 
 
 class Review(NamedTuple):
@@ -101,9 +105,18 @@ def _facts(psbt: Psbt, policy: Policy, context: Context, *, branch: str) -> Fact
     if fee_sats < 0:
         raise PsbtError(f"the outputs are worth {-fee_sats} sats more than the inputs")
     require_branch(psbt, policy, branch)
-    each = input_weight(policy.size_of(branch))
-    weight, unsigned = _finished_weight(psbt, own, each), unsigned_transaction(psbt)
-    vsize = vsize_of(weight)
+    others = [
+        (psbt_in, spent.script_pubkey)
+        for index, (psbt_in, spent) in enumerate(zip(psbt.inputs, spent_outputs(psbt), strict=True))
+        if index not in own
+    ]
+    sizes = [output_size(psbt_out.script_pubkey.data) for psbt_out in psbt.outputs]
+    weight = transaction_weight(len(psbt.inputs), 0, len(sizes), outputs_size=sum(sizes))
+    weight += len(own) * input_weight(policy.size_of(branch))
+    weight += sum(foreign_weight(*other) for other in others)
+    checks = len(own) * len(policy.places) * CHECK_COSTS.get(policy.script, 1)
+    checks += sum(foreign_checks(*other) for other in others)
+    unsigned, vsize = unsigned_transaction(psbt), vsize_of(weight)
     return Facts(
         inputs=inputs,
         outputs=outputs,
@@ -113,29 +126,8 @@ def _facts(psbt: Psbt, policy: Policy, context: Context, *, branch: str) -> Fact
         network=policy.network,
         transaction=unsigned,
         weight=weight,
-        sigops_cost=sigops_cost(unsigned, _checks(psbt, policy, own)),
+        sigops_cost=sigops_cost(unsigned, checks),
         branch=policy.branch(branch),
-    )
-
-
-def _checks(psbt: Psbt, policy: Policy, own: Collection[int]) -> int:
-    """Return what the inputs' signature checks cost: four times as much without a witness.
-
-    Those of a taproot leaf pay by their weight and count nothing.
-    """
-    each = len(policy.places) * CHECK_COSTS.get(policy.script, 1)
-    return len(own) * each + _of_others(psbt, own, foreign_checks)
-
-
-def _of_others(
-    psbt: Psbt, own: Collection[int], measure: Callable[[InputScope, bytes], int]
-) -> int:
-    """Return the sum of a measure of the inputs that are not the vault's."""
-    spent = spent_outputs(psbt)
-    return sum(
-        measure(psbt_in, spent[index].script_pubkey)
-        for index, psbt_in in enumerate(psbt.inputs)
-        if index not in own
     )
 
 
@@ -190,11 +182,3 @@ def _derived(policy: Policy, script_pubkey: bytes, *, context: Context) -> Vault
     place = context.own_scripts.get(script_pubkey)
     script = derived_script(policy, *place) if place else None
     return script if script is not None and script.script_pubkey == script_pubkey else None
-
-
-def _finished_weight(psbt: Psbt, own: Collection[int], each: int) -> int:
-    """Return the most weight the transaction can have once signed."""
-    outputs = [output_size(psbt_out.script_pubkey.data) for psbt_out in psbt.outputs]
-    bare = transaction_weight(len(psbt.inputs), 0, len(outputs), outputs_size=sum(outputs))
-    inputs = len(own) * each + _of_others(psbt, own, foreign_weight)
-    return bare + inputs

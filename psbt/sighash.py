@@ -10,10 +10,7 @@ from psbt.digests import digests, leaf_digests
 from psbt.errors import AmountContradicted, PsbtError
 from psbt.miniscript import names_key
 from psbt.signature import BIP340, ECDSA, Scheme
-from psbt.transaction import (
-    MAX_MONEY_SATS,
-    TransactionOutput,
-)
+from psbt.transaction import MAX_MONEY_SATS, TransactionOutput
 
 
 class SignedScript(NamedTuple):
@@ -42,7 +39,15 @@ def spent_outputs(psbt: Psbt) -> list[TransactionOutput]:
     if not psbt.inputs or not psbt.outputs:
         counts = f"{len(psbt.inputs)} inputs and {len(psbt.outputs)} outputs"
         raise PsbtError(f"a transaction of {counts} is no payment")
-    spent = [_spent_output(index, psbt_in) for index, psbt_in in enumerate(psbt.inputs)]
+    spent = []
+    for index, psbt_in in enumerate(psbt.inputs):
+        stated = stated_output(index, psbt_in)
+        if stated is None:
+            raise PsbtError(
+                f"input {index} says nothing about the output it spends:"
+                " it has no witness_utxo and no non_witness_utxo"
+            )
+        spent.append(stated)
     total = sum(tx_out.value_sats for tx_out in spent)
     if total > MAX_MONEY_SATS:
         raise PsbtError(f"coins of {total} sats are worth more than 21 million bitcoin")
@@ -164,13 +169,3 @@ def stated_output(index: int, psbt_in: InputScope) -> TransactionOutput | None:
     if said is not None and said.script_pubkey != spent.script_pubkey:
         raise PsbtError(f"input {index}: witness_utxo has another script than what it spends")
     return spent
-
-
-def _spent_output(index: int, psbt_in: InputScope) -> TransactionOutput:
-    stated = stated_output(index, psbt_in)
-    if stated is None:
-        raise PsbtError(
-            f"input {index} says nothing about the output it spends:"
-            " it has no witness_utxo and no non_witness_utxo"
-        )
-    return stated

@@ -15,14 +15,6 @@ from psbt.policy import PRIMARY, Policy
 from psbt.sighash import script_code, sighashes, spent_outputs
 from psbt.signature import ECDSA, Scheme
 
-__all__ = [
-    "SigningRequest",
-    "sighashes",
-    "signature_valid",
-    "signing_requests",
-    "with_signatures",
-]
-
 
 class SigningRequest(NamedTuple):
     """One digest, one key, one path, one input, and the scheme to sign by."""

@@ -28,7 +28,6 @@ PUSHED_KEY_SIZE: Final = 34  # the push, and the opcode behind it
 CONTROL_SIZE: Final = 33
 TREE_DEPTH_MAX: Final = 128
 EVEN: Final = b"\x02"
-FIRST: Final = 0
 
 
 class OutputKey(NamedTuple):
@@ -125,7 +124,7 @@ def committed_key(control: bytes, script: bytes) -> bytes | None:
     rest, size = divmod(len(control) - CONTROL_SIZE, X_ONLY_SIZE)
     if size or not 0 <= rest <= TREE_DEPTH_MAX:
         return None
-    found = leaf_hash(script, control[FIRST] & LEAF_VERSION_BITS)
+    found = leaf_hash(script, control[0] & LEAF_VERSION_BITS)
     ends = range(CONTROL_SIZE, len(control) + 1, X_ONLY_SIZE)
     for start, end in pairwise(ends):
         found = branch_hash(found, control[start:end])
@@ -133,7 +132,7 @@ def committed_key(control: bytes, script: bytes) -> bytes | None:
         made = output_key(control[1:CONTROL_SIZE], found)
     except PsbtError:
         return None
-    return made.x if made.odd == control[FIRST] & 1 else None
+    return made.x if made.odd == control[0] & 1 else None
 
 
 def tree_of(script: bytes) -> bytes:

@@ -262,9 +262,14 @@ def _read_output(reader: ByteReader) -> TransactionOutput:
 
 
 def _input_bytes(item: TransactionInput) -> bytes:
+    outpoint, sequence = outpoint_bytes(item), item.sequence.to_bytes(4, "little")
+    return outpoint + sized(item.script_sig) + sequence
+
+
+def outpoint_bytes(item: TransactionInput) -> bytes:
+    """Return the coin that an input spends as it stands in a transaction, in 36 bytes."""
     txid, vout = item.outpoint
-    coin = bytes.fromhex(txid)[::-1] + vout.to_bytes(4, "little")
-    return coin + sized(item.script_sig) + item.sequence.to_bytes(4, "little")
+    return bytes.fromhex(txid)[::-1] + vout.to_bytes(4, "little")
 
 
 def output_bytes(item: TransactionOutput) -> bytes:

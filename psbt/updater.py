@@ -7,8 +7,7 @@ from psbt import codec, fields, taproot
 from psbt.codec import Psbt
 from psbt.coins import Outpoint
 from psbt.fields import Fields, Maps
-from psbt.keys import KeyExpression, Path
-from psbt.network import Network
+from psbt.keys import Path, serialized_key
 from psbt.ownership import own_inputs
 from psbt.policy import Policy, VaultScript, vault_script
 from psbt.sighash import script_code, spent_outputs
@@ -28,9 +27,12 @@ OUTPUT: Final = DerivationKinds(fields.OUT_BIP32_DERIVATION, fields.OUT_TAP_BIP3
 
 def global_fields(policy: Policy) -> Fields:
     """Return each account key of the policy with its origin."""
+    version = policy.network.xpub_version
     return {
-        fields.GLOBAL_XPUB + _extended_key(key, policy.network): _origin(key.fingerprint, key.path)
-        for key in policy.all_keys
+        fields.GLOBAL_XPUB + serialized_key(expression.key, version): _origin(
+            expression.fingerprint, expression.path
+        )
+        for expression in policy.all_keys
     }
 
 
@@ -165,16 +167,3 @@ def _derivations(policy: Policy, script: VaultScript, kinds: DerivationKinds) ->
 
 def _origin(fingerprint: bytes, path: Path) -> bytes:
     return fingerprint + b"".join(step.to_bytes(4, "little") for step in path)
-
-
-def _extended_key(expression: KeyExpression, network: Network) -> bytes:
-    """Serialize as BIP 32 does, without base58."""
-    key = expression.key
-    return (
-        network.xpub_version
-        + bytes([key.depth])
-        + key.parent_fingerprint
-        + key.child_number.to_bytes(4, "big")
-        + key.chain_code
-        + key.public_key
-    )

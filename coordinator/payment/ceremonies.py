@@ -479,11 +479,11 @@ def finalize(
             fee_sats = record.fee_sats
             return Finalized(ceremony_id, record.txid, None, None, fee_sats, None, text, missing)
         raw = extractor.extract(final)
-        verdict = consensus.judge(parse_transaction(raw), spent_outputs(psbt))
+        signed = parse_transaction(raw)
+        verdict = consensus.judge(signed, spent_outputs(psbt))
         verdict = verdict or consensus.LEFT_TO_NODE
         record.final_tx, record.consensus, record.state = raw, verdict, "final"
-        record.txid = extractor.transaction_id(raw)
-        vsize = extractor.vsize(raw)
+        record.txid, vsize = signed.txid, signed.vsize
         return Finalized(ceremony_id, record.txid, raw.hex(), vsize, record.fee_sats, verdict, text)
 
 

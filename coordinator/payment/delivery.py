@@ -33,6 +33,7 @@ from coordinator.shown_text import counted
 from coordinator.signing.card_signer import CardShare
 from psbt import signer
 from psbt.errors import PsbtError
+from psbt.sighash import sighashes
 from psbt.signer import SigningRequest
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
@@ -274,7 +275,7 @@ def _refused(record: Ceremony, waiting: Collection[Kept]) -> dict[Kept, str]:
         raise CeremonyError(f"ceremony {record.public_id} is {record.state}")
     psbt, refused = stored_psbt(record), {}
     named = {each.input_index for each in waiting}
-    digests = signer.sighashes(psbt, named.intersection(range(len(psbt.inputs))))
+    digests = sighashes(psbt, named.intersection(range(len(psbt.inputs))))
     for each in waiting:
         if digests.get(each.input_index) != each.digest:
             refused[each] = "the ceremony has another payment than was signed"

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from coordinator import clock
 from coordinator.home.stored_policies import stored_policy
-from psbt import codec, extractor, outline, signer
+from psbt import codec, outline, signer
 from psbt.errors import PsbtError
 from psbt.ownership import own_inputs
 from psbt.partial_signatures import Verified, standing
@@ -85,7 +85,7 @@ def _is_its_transaction(record: Ceremony, psbt: codec.Psbt) -> bool:
     """
     if codec.txid(psbt) == record.txid:
         return True
-    if record.final_tx is None or extractor.transaction_id(record.final_tx) != record.txid:
+    if record.final_tx is None or parse_transaction(record.final_tx).txid != record.txid:
         return False
     return parse_transaction(record.final_tx).unsigned == codec.unsigned_transaction(psbt)
 

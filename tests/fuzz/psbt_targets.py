@@ -12,7 +12,7 @@ from psbt.fields import Maps
 from psbt.finalizer import finalize
 from psbt.message import message_psbt, simple_proof, verify_proof
 from psbt.network import Network
-from psbt.partial_signatures import quorum, signed_by
+from psbt.partial_signatures import standing
 from psbt.policy import (
     RECEIVE,
     format_descriptor,
@@ -69,9 +69,8 @@ def judged(data: bytes, vault: SoftVault = VAULT, asked: codec.Psbt = ONCE) -> N
         review(each, vault.policy, Context())
         for key in vault.policy.keys:
             signing_requests(each, vault.policy, key)
-        signed_by(each, vault.policy)
-        have, need = quorum(each, vault.policy)
-        if have >= need:
+        held = standing(each, vault.policy)
+        if held.have >= held.need:
             raw = extract(finalize(each, vault.policy))
             consensus.check(raw, outline.spent(each))
 
@@ -87,8 +86,8 @@ def shared_judged(data: bytes) -> None:
         for key in VAULT.policy.keys:
             asks = signing_requests(each, VAULT.policy, key)
             assert {request.input_index for request in asks} <= set(own)
-        have, need = quorum(each, VAULT.policy)
-        if have >= need:
+        held = standing(each, VAULT.policy)
+        if held.have >= held.need:
             final = finalize(each, VAULT.policy)
             assert all(codec.is_final(final.inputs[index]) for index in own)
 

@@ -12,6 +12,7 @@ from psbt.coins import Coin, Outpoint, Payment
 from psbt.creator import Creation, create
 from psbt.keys import ExtendedPublicKey, KeyExpression, bip48_path, fingerprint
 from psbt.network import Network
+from psbt.partial_signatures import standing
 from psbt.policy import CHANGE, RECEIVE, Policy, vault_script
 from psbt.signature import BIP340, ECDSA, ORDER, Scheme, compact_from_der
 from psbt.signer import SigningRequest, signing_requests, with_signatures
@@ -134,3 +135,9 @@ def soft_vault(
     )
     policy = Policy(threshold, keys, Network.REGTEST, script, sorted_keys)
     return SoftVault(policy, masters)
+
+
+def quorum(psbt: Psbt, policy: Policy) -> tuple[int, int]:
+    """Return the valid signatures of the poorest input, and the threshold."""
+    found = standing(psbt, policy)
+    return found.have, found.need

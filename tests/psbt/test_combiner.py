@@ -15,8 +15,6 @@ from psbt.combiner import (
     ADDED_MAX,
     combine,
     new_signatures,
-    quorum,
-    signed_by,
     with_additions,
     without_excess,
 )
@@ -24,12 +22,13 @@ from psbt.creator import create
 from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
 from psbt.extractor import extract
 from psbt.finalizer import finalize
+from psbt.partial_signatures import standing
 from psbt.review import Context, review
 from psbt.sighash import p2wsh
 from psbt.signature import ORDER, compact_from_partial, der_from_compact, partial_from_compact
 from psbt.signer import with_signatures
 from psbt.transaction import parse_transaction
-from tests.psbt.soft_vault import soft_vault
+from tests.psbt.soft_vault import quorum, soft_vault
 
 VAULT = soft_vault(2, 3)
 POLICY = VAULT.policy
@@ -94,7 +93,7 @@ def test_the_quorum_is_that_of_the_poorest_input(chosen: set[int]) -> None:
     per_input = [sum(ANSWERS[place][0].input_index == i for place in chosen) for i in range(3)]
     assert quorum(psbt, POLICY) == (min(per_input), 2)
     per_cosigner = {c: sum(place // 3 == c for place in chosen) for c in range(3)}
-    assert signed_by(psbt, POLICY) == per_cosigner
+    assert standing(psbt, POLICY).counts == per_cosigner
 
 
 def test_dropped_fields_are_fine() -> None:
@@ -124,7 +123,7 @@ def test_the_signatures_of_a_finished_psbt_are_taken() -> None:
         other = finalize(combine(SIGNED[cosigners[0]], SIGNED[cosigners[1]], POLICY), POLICY)
         other = codec.parse(codec.to_bytes(other))
         arrived = combine(SPEND, other, POLICY)
-        assert signed_by(arrived, POLICY) == {c: 3 * (c in cosigners) for c in range(3)}
+        assert standing(arrived, POLICY).counts == {c: 3 * (c in cosigners) for c in range(3)}
         assert extract(finalize(arrived, POLICY)) == raw
 
 
@@ -527,7 +526,7 @@ def test_the_signatures_of_a_finished_transaction_are_taken(cosigners: tuple[int
     final = finalize(combine(SIGNED[cosigners[0]], SIGNED[cosigners[1]], POLICY), POLICY)
     came_back = codec.final_psbt(parse_transaction(extract(final)))
     arrived = combine(SPEND, came_back, POLICY)
-    assert signed_by(arrived, POLICY) == {c: 3 * (c in cosigners) for c in range(3)}
+    assert standing(arrived, POLICY).counts == {c: 3 * (c in cosigners) for c in range(3)}
     assert extract(finalize(arrived, POLICY)) == extract(final)
 
 

@@ -3,16 +3,16 @@ from itertools import combinations
 import pytest
 
 from psbt import codec
-from psbt.combiner import combine, quorum
+from psbt.combiner import combine
 from psbt.errors import PsbtError, SignaturesMissing
-from psbt.extractor import extract, transaction_id, vsize, weight
+from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.multisig import Multisig, read_multisig, write_multisig
 from psbt.signature import partial_from_compact
 from psbt.transaction import parse_transaction
 from psbt.weight import WEIGHT_MAX
 from tests.judges import judge
-from tests.psbt.soft_vault import soft_vault
+from tests.psbt.soft_vault import quorum, soft_vault
 
 VAULT = soft_vault(2, 3)
 SPEND = VAULT.spend([50_000, 60_000, 70_000], 100_000, 70_000)
@@ -125,16 +125,16 @@ def test_only_a_final_psbt_is_extracted() -> None:
 def test_sizes_and_id_are_those_of_the_network() -> None:
     wally = judge("wallycore")
     raw = extract(finalize(BOTH, VAULT.policy))
-    theirs = wally.tx_from_bytes(raw, 1)
-    assert weight(raw) == wally.tx_get_weight(theirs)
-    assert vsize(raw) == wally.tx_get_vsize(theirs)
-    assert transaction_id(raw) == bytes(wally.tx_get_txid(theirs))[::-1].hex()
-    assert transaction_id(raw) == codec.txid(SPEND)
+    signed, theirs = parse_transaction(raw), wally.tx_from_bytes(raw, 1)
+    assert signed.weight == wally.tx_get_weight(theirs)
+    assert signed.vsize == wally.tx_get_vsize(theirs)
+    assert signed.txid == bytes(wally.tx_get_txid(theirs))[::-1].hex()
+    assert signed.txid == codec.txid(SPEND)
 
 
 def test_what_nodes_do_not_relay_is_not_extracted(monkeypatch: pytest.MonkeyPatch) -> None:
     final = finalize(BOTH, VAULT.policy)
-    exact = weight(extract(final))
+    exact = parse_transaction(extract(final)).weight
     assert exact <= WEIGHT_MAX
     monkeypatch.setattr("psbt.extractor.WEIGHT_MAX", exact)
     extract(final)

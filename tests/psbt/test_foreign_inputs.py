@@ -10,7 +10,7 @@ from psbt.errors import NotOnlySignatures, PsbtError, SignaturesMissing
 from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.foreign_inputs import foreign_weight
-from psbt.partial_signatures import quorum, standing
+from psbt.partial_signatures import standing
 from psbt.policy import RECEIVE
 from psbt.review import Context, Review, review
 from psbt.review_warnings import Severity
@@ -19,7 +19,7 @@ from psbt.signer import signing_requests
 from psbt.transaction import TransactionOutput, parse_transaction
 from psbt.updater import without_previous
 from tests.psbt.beside import SCRIPTS, THEIRS, joined, made, told, unlocked
-from tests.psbt.soft_vault import SoftVault, soft_vault
+from tests.psbt.soft_vault import SoftVault, quorum, soft_vault
 
 VAULT = soft_vault(2, 3)
 TIP = Context(tip_height=700_000)

@@ -22,7 +22,6 @@ from psbt.message import (
     to_spend,
     verify_proof,
 )
-from psbt.partial_signatures import quorum
 from psbt.policy import CHANGE, RECEIVE, vault_script
 from psbt.review import Context, review
 from psbt.sighash import p2wsh
@@ -31,7 +30,7 @@ from psbt.signer import signing_requests, with_signatures
 from psbt.transaction import NULL_OUTPOINT, Transaction, parse_transaction, sized, vector
 from psbt.updater import input_fields
 from tests.judges import judge
-from tests.psbt.soft_vault import SoftVault, soft_vault
+from tests.psbt.soft_vault import SoftVault, quorum, soft_vault
 
 VAULT = soft_vault(2, 3)
 SCRIPT = vault_script(VAULT.policy, RECEIVE, 0)

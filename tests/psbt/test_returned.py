@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from psbt import codec, fields
-from psbt.combiner import combine, quorum
+from psbt.combiner import combine
 from psbt.extractor import extract
 from psbt.fields import Maps
 from psbt.finalizer import finalize
-from tests.psbt.soft_vault import soft_vault
+from tests.psbt.soft_vault import quorum, soft_vault
 
 PARTIAL_SIG = b"\x02"
 SIGNING = {

@@ -9,11 +9,12 @@ from psbt.codec import Psbt
 from psbt.coins import Outpoint, Payment
 from psbt.creator import create
 from psbt.errors import PsbtError
-from psbt.extractor import extract, vsize
+from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.policy import CHANGE, RECEIVE, format_address, vault_script
 from psbt.replacement import Rival
 from psbt.review import Context, KnownVault, Review, Severity, review
+from psbt.transaction import parse_transaction
 from tests.psbt.soft_vault import PAYEE, SoftVault, soft_vault
 
 VAULT = soft_vault(2, 3)
@@ -65,7 +66,7 @@ def test_the_size_is_never_underrated_and_close(threshold: int, total: int) -> N
     found = review(psbt, vault.policy, TIP)
     for cosigner in range(threshold):
         psbt = vault.sign(psbt, cosigner)
-    actual = vsize(extract(finalize(psbt, vault.policy)))
+    actual = parse_transaction(extract(finalize(psbt, vault.policy))).vsize
     assert actual <= found.vsize <= actual + 4 * threshold
     assert found.feerate == found.fee_sats * 1000 // found.vsize
 

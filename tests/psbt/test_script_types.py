@@ -15,7 +15,7 @@ from psbt.message import message_psbt, vault_proof, verify_proof
 from psbt.multisig import pushed, read_pushes
 from psbt.network import Network
 from psbt.ownership import output_scripts
-from psbt.partial_signatures import quorum, signed_by
+from psbt.partial_signatures import standing
 from psbt.policy import (
     CHANGE,
     RECEIVE,
@@ -34,7 +34,7 @@ from psbt.updater import without_previous
 from psbt.weight import dust_limit_sats, input_weight, transaction_weight
 from psbt.witness import signers
 from tests.judges import judge
-from tests.psbt.soft_vault import SoftVault, soft_vault
+from tests.psbt.soft_vault import SoftVault, quorum, soft_vault
 
 FORMS = [
     *((script, is_sorted) for script in ("wsh", "sh-wsh", "sh") for is_sorted in (True, False)),
@@ -166,7 +166,7 @@ def test_signatures_come_back_in_every_form(vault: SoftVault) -> None:
     }
     for name, answer in answers.items():
         taken = combine(psbt, answer, vault.policy)
-        assert signed_by(taken, vault.policy) == {0: 3, 1: 0, 2: 3}, name
+        assert standing(taken, vault.policy).counts == {0: 3, 1: 0, 2: 3}, name
         assert extract(finalize(taken, vault.policy)) == extract(final), name
 
 
@@ -184,7 +184,7 @@ def test_libwally_signs_and_finalizes_as_we_do(vault: SoftVault) -> None:
         )  # fmt: skip
         wally.psbt_sign_bip32(theirs, key, 0)
     taken = combine(psbt, codec.parse(bytes(wally.psbt_to_bytes(theirs, 0))), vault.policy)
-    assert signed_by(taken, vault.policy) == {0: 0, 1: 3, 2: 3}
+    assert standing(taken, vault.policy).counts == {0: 0, 1: 3, 2: 3}
     wally.psbt_finalize(theirs, 0)
     finished = wally.tx_to_bytes(wally.psbt_extract(theirs, 0), wally.WALLY_TX_FLAG_USE_WITNESS)
     assert extract(finalize(taken, vault.policy)) == bytes(finished)
