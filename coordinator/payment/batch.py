@@ -95,7 +95,10 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
                 order = _header(filled)
                 if order:
                     continue
-            yield reader.line_num, _ordered(filled, order) if order else filled
+            if order and len(filled) <= len(order):
+                found = dict(zip(order, filled, strict=False))
+                filled = [found.get(name, "") for name in COLUMNS]
+            yield reader.line_num, filled
     except csv.Error as failure:
         raise UsageError(f"line {reader.line_num}: {failure}") from failure
 
@@ -124,14 +127,6 @@ def _header(cells: Sequence[str]) -> Sequence[str]:
     if strange:
         raise UsageError(f"the column {strange[0]!r} is none, or twice, of {', '.join(COLUMNS)}")
     return names
-
-
-def _ordered(cells: Sequence[str], order: Sequence[str]) -> list[str]:
-    """Return the cells of a line below a header in the order of COLUMNS."""
-    if len(cells) > len(order):
-        return [*cells]
-    found = dict(zip(order, cells, strict=False))
-    return [found.get(name, "") for name in COLUMNS]
 
 
 def _row(number: int, cells: Sequence[str], network: str) -> Row:
@@ -168,16 +163,12 @@ def _look_alikes(rows: Sequence[Row]) -> Iterator[Notice]:
     """Tell of addresses that begin and end alike: one may have been put there to deceive."""
     alike: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for row in rows:
-        body = _body(row.address)
+        # what tells addresses of one kind apart: without network and version
+        prefix, one, data = row.address.lower().rpartition("1")
+        body = data[1:] if one and prefix in PREFIXES else row.address[1:]
         alike[body[:SEEN], body[-SEEN:]].setdefault(body, row.line)
     for found in alike.values():
         if len(found) > 1:
             lines = " and ".join(str(line) for line in found.values())
             told = f"lines {lines} pay addresses that look alike"
             yield Notice("lookalike", Severity.WARNING, told, "compare them letter by letter")
-
-
-def _body(address: str) -> str:
-    """Return what tells addresses of one kind apart: without network and version."""
-    prefix, one, data = address.lower().rpartition("1")
-    return data[1:] if one and prefix in PREFIXES else address[1:]

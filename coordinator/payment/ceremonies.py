@@ -128,21 +128,31 @@ def sign(
     quorum lacks, as the wait_policy says.
     """
     agreed = _agreed(home, database, ceremony_id, attendant=attendant, consent=consent)
-    record, psbt, seen, carriers = agreed.record, agreed.psbt, agreed.progress, agreed.carriers
-    keeper = Keeper(home, database, record, together=_at_once(offered, wait_policy))
-    missing = _Missing(database, record, psbt, before=seen, carriers=carriers)
+    record, psbt, seen = agreed.record, agreed.psbt, agreed.progress
+    # several cards sign at the same time where no person types and no further one comes
+    waits = wait_policy.wait_seconds > 0 and any(slot.arrival for slot in offered)
+    together = len(offered) > 1 and not wait_policy.typed and not waits
+    keeper = Keeper(home, database, record, together=together)
+    missing = _Missing(database, agreed)
     changes = Changes(database)
+
+    def not_kept(
+        label: str, given: Sequence[collector.Given], reason: BaseException
+    ) -> SignatureNotKept:
+        answers = [(each.request, each.signature) for each in given]
+        text = codec.to_base64(signer.with_signatures(psbt, answers))
+        attendant.hand_over_psbt(label, text)
+        return SignatureNotKept(label, len(given), reason, psbt=text)
+
     task = SigningTask(
-        share_of=_Shares(database, record, psbt, policy=agreed.policy, carriers=carriers),
+        share_of=_Shares(database, agreed),
         keep=keeper,
         attendant=attendant,
         wait_policy=wait_policy,
         missing=lambda: missing(keeper.cards),
-        cards=[KnownCard(card.label, card.family, card.card_id) for card in carriers],
+        cards=[KnownCard(card.label, card.family, card.card_id) for card in agreed.carriers],
         enrol=partial(unenrolled.enrol_where_asked, database, record.vault.name),
-        not_kept=lambda label, given, reason: _hand_over(
-            psbt, attendant, label, given=given, reason=reason
-        ),
+        not_kept=not_kept,
         needed=max(seen.need - seen.have, 0),
         changed=lambda: changes.wait(0),
         turn_over=keeper.turn_over,
@@ -151,12 +161,6 @@ def sign(
     with closing(changes):
         outcomes = collector.collect(offered, task)
     return _noted(database, psbt, outcomes, keeper=keeper, before=seen)
-
-
-def _at_once(offered: Sequence[Slot], wait_policy: WaitPolicy) -> bool:
-    """Tell whether several cards sign at the same time: no person types, no further one comes."""
-    waits = wait_policy.wait_seconds > 0 and any(slot.arrival for slot in offered)
-    return len(offered) > 1 and not wait_policy.typed and not waits
 
 
 class _Looked(NamedTuple):
@@ -234,7 +238,11 @@ def _agreed(
             with database.begin() as db:
                 now = _looked(home, db, ceremony_id, consent=consent, before=before)
                 if consent.txid is not None and now.shown == shown:
-                    _approve(home, db, now)
+                    record, payment = now.record, outline.commitment(now.psbt)
+                    ceremony_book.state_payment(
+                        db, "approved", record, payment=payment, now=clock.now()
+                    )
+                    approvals.approve_payment(home, record.public_id, payment)
         except StorageError as failure:
             # what was shown is forbidden since, or has to be approved
             if type(failure) not in WENT_AWAY or consent.txid is not None:
@@ -242,13 +250,6 @@ def _agreed(
             return before
     acceptance.remember_accepted(home, now.record.vault.name, now.fresh)
     return now
-
-
-def _approve(home: Home, db: Session, looked: _Looked) -> None:
-    """Approve a payment that a person reviewed here, and tell the other operators."""
-    record, (_, payment) = looked.record, looked.shown
-    ceremony_book.state_payment(db, "approved", record, payment=payment, now=clock.now())
-    approvals.approve_payment(home, record.public_id, payment)
 
 
 def _noted(
@@ -269,7 +270,9 @@ def _noted(
     seen, failure = before, None
     try:
         with database.begin() as db:
-            seen = _advance(db, ceremony_id, psbt)
+            record = ceremony_book.ceremony_named(db, ceremony_id)
+            note_progress(db, record, now := _progress(record, psbt))
+            seen = now._replace(state=record.state)
             write_down(db, ceremony_id, dict.fromkeys(signed - kept_here.keys()))
     except NOT_STORED as lost:
         failure, seen = lost, before
@@ -283,39 +286,14 @@ def _noted(
     return Signed(outcomes, seen)
 
 
-def _hand_over(
-    psbt: codec.Psbt,
-    attendant: Attendant,
-    label: str,
-    *,
-    given: Sequence[collector.Given],
-    reason: BaseException,
-) -> SignatureNotKept:
-    """Show a PSBT with the signatures of a card that could not be stored."""
-    answers = [(each.request, each.signature) for each in given]
-    text = codec.to_base64(signer.with_signatures(psbt, answers))
-    attendant.hand_over_psbt(label, text)
-    return SignatureNotKept(label, len(given), reason, psbt=text)
-
-
 class _Shares:
     """Each card's share: what it has yet to sign. The database is asked for strangers alone."""
 
-    def __init__(
-        self,
-        database: Database,
-        record: Ceremony,
-        psbt: codec.Psbt,
-        *,
-        policy: Policy,
-        carriers: Sequence[Card],
-    ) -> None:
-        self._database = database
-        self._record = record
-        self._psbt = psbt
-        self._policy = policy
-        self._carriers = {(card.family, card.card_id): card for card in carriers}
-        self._verified = {(kept.input_index, kept.pubkey) for kept in record.signatures}
+    def __init__(self, database: Database, agreed: _Looked) -> None:
+        self._database, self._record = database, agreed.record
+        self._psbt, self._policy = agreed.psbt, agreed.policy
+        self._carriers = {(card.family, card.card_id): card for card in agreed.carriers}
+        self._verified = {(kept.input_index, kept.pubkey) for kept in agreed.record.signatures}
 
     def __call__(self, identity: CardIdentity) -> CardShare | None:
         """Return the share of the card that says it is this one; None where it has none."""
@@ -332,9 +310,12 @@ class _Shares:
             if card is not None and key_place_of(record.vault, card) is not None:
                 raise WrongCard(f"a card of branch {record.branch}", card.label)
             return None
-        key, done = key_expression(place.key), self._verified
         requests = signer.signing_requests(
-            self._psbt, self._policy, key, branch=record.branch, verified=done
+            self._psbt,
+            self._policy,
+            key_expression(place.key),
+            branch=record.branch,
+            verified=self._verified,
         )
         return CardShare(card.label, card.id, requests)
 
@@ -348,23 +329,14 @@ def _progress(record: Ceremony, psbt: codec.Psbt) -> Progress:
 class _Missing:
     """The cards the quorum lacks: as was last known while the database cannot be reached."""
 
-    def __init__(
-        self,
-        database: Database,
-        record: Ceremony,
-        psbt: codec.Psbt,
-        *,
-        before: Progress,
-        carriers: Sequence[Card],
-    ) -> None:
-        self._database = database
-        self._psbt = psbt
-        self._known = before
+    def __init__(self, database: Database, agreed: _Looked) -> None:
+        self._database, self._psbt, self._known = database, agreed.psbt, agreed.progress
+        record = agreed.record
         self._wanted = [
             Wanted(card.label, f"card {card.label}")
-            for card in carriers
+            for card in agreed.carriers
             if (place := key_place_of(record.vault, card, record.branch))
-            and place.label in before.missing
+            and place.label in agreed.progress.missing
         ]
         self._gave: frozenset[str] = frozenset()
 
@@ -381,13 +353,6 @@ class _Missing:
             return [each for each in self._wanted if each.label not in new] if lacking > 0 else []
         self._known, self._gave = known, frozenset(gave)
         return [] if known.complete else self._wanted
-
-
-def _advance(db: Session, ceremony_id: str, psbt: codec.Psbt) -> Progress:
-    """Call the ceremony complete once the quorum is there; return where it stands."""
-    record = ceremony_book.ceremony_named(db, ceremony_id)
-    note_progress(db, record, seen := _progress(record, psbt))
-    return seen._replace(state=record.state)
 
 
 def add(
@@ -499,7 +464,14 @@ def broadcast(
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state in OPEN:
-            raise _not_final(record)
+            seen, who = progress(record), f"ceremony {ceremony_id}"
+            if not seen.complete:
+                raise SignaturesMissing(seen.have, seen.need)
+            if seen.others_missing:
+                raise NotFinal(
+                    f"of {who} inputs of others are not signed yet: {seen.others_missing}"
+                )
+            raise NotFinal(f"{who} has its quorum but is not finalized")
         stored = stored_psbt(record)
         given_up = record.state in {"abandoned", "replaced"}
         if given_up or (raw := final_transaction(record, stored)) is None:
@@ -511,18 +483,6 @@ def broadcast(
         if record.state == "final":
             record.state, record.broadcast_at = "broadcast", clock.now()
         return Sent(ceremony_id, txid, record.state)
-
-
-def _not_final(record: Ceremony) -> SignaturesMissing | NotFinal:
-    seen = progress(record)
-    if seen.complete and seen.others_missing:
-        return NotFinal(
-            f"of ceremony {record.public_id} inputs of others are not signed yet:"
-            f" {seen.others_missing}"
-        )
-    if seen.complete:
-        return NotFinal(f"ceremony {record.public_id} has its quorum but is not finalized")
-    return SignaturesMissing(seen.have, seen.need)
 
 
 def abandon(database: Database, ceremony_id: str) -> Notice | None:

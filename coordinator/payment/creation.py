@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -40,6 +41,7 @@ from psbt.creator import create as create_psbt
 from psbt.errors import InsufficientFunds
 from psbt.policy import CHANGE, PRIMARY, Policy, VaultScript, vault_script
 from psbt.review import Review
+from psbt.weight import input_weight, output_size, transaction_weight, vsize_of
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import labels as label_book
@@ -52,6 +54,8 @@ SNIPING_DEPTH = 100
 MERGED_MIN = 2
 SNIPING_CHANCE = 0.1
 BLOCK_TIME = timedelta(minutes=10)
+OWN_OUTPUT = b"\x00\x20" + bytes(32)
+"""As long as the longest script of a vault."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,10 @@ class Draft(NamedTuple):
 
 
 class Created(NamedTuple):
-    """What `spend create` gives; a dry run has no ceremony. `left` is what a drain leaves."""
+    """What `spend create` gives; a dry run has no ceremony.
+
+    `left` is what stays where all was to go, None where nothing does, or coins were named.
+    """
 
     ceremony: str | None
     state: str
@@ -116,23 +123,23 @@ def create(
     vault = vault_book.vault_named(db, order.vault)
     require_policy(home, vault, accepted)
     selection = _select(db, vault, stored_policy(vault), order=order)
-    payments = _outputs(order, selection)
+    payments = order.payments
+    if order.drain is not None:
+        spent_sats = sum(coin.value_sats for coin in selection.coins)
+        paid_sats = sum(payment.value_sats for payment in payments)
+        drained = Payment(order.drain, spent_sats - paid_sats - selection.fee_sats)
+        payments = (*payments, drained)
     draft = drafted(db, vault, selection, payments=payments, branch=order.branch)
     draft = draft.in_unit(order.unit)
-    left = _left_by(db, vault, order, draft=draft)
+    left = None
+    if order.drain is not None and not order.coins:
+        spent = {coin.outpoint for coin in selection.coins}
+        stays = coins_left.coins_left(db, vault, spent, branch=order.branch)
+        left = stays if stays.coins else None
     if dry_run:
         psbt = codec.to_base64(draft.psbt)
         return Created(None, "dry_run", psbt, draft.review, None, left, order.branch)
     return opened(home, db, vault, draft=draft, expires_days=order.expires_days)._replace(left=left)
-
-
-def _left_by(db: Session, vault: Vault, order: Order, *, draft: Draft) -> CoinsLeft | None:
-    """Return what stays where all was to go; None where nothing does, or coins were named."""
-    if order.drain is None or order.coins:
-        return None
-    spent = {coin.outpoint for coin in draft.selection.coins}
-    left = coins_left.coins_left(db, vault, spent, branch=order.branch)
-    return left if left.coins else None
 
 
 def opened(
@@ -251,29 +258,26 @@ def drafted(
     return Draft(psbt, review, selection, own, paid, branch)
 
 
+def vsize_to_ourselves(vault: Vault, inputs: int, branch: str) -> int:
+    """Return the virtual bytes of a transaction with so many inputs and one output of ours."""
+    each = input_weight(script_size(stored_policy(vault), branch))
+    return vsize_of(transaction_weight(inputs, each, 1, outputs_size=output_size(OWN_OUTPUT)))
+
+
 def _select(db: Session, vault: Vault, policy: Policy, *, order: Order) -> Selection:
     """Choose among confirmed coins; waiting ones only where those do not reach or are named."""
     coins = offered(db, vault, order)
     confirmed = [c for c in coins if c.height is not None or c.outpoint in order.coins]
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
     size = script_size(policy, order.branch)
-    try:
-        return select_coins(confirmed, wish, size, rng=RNG)
-    except InsufficientFunds as failure:
-        if len(confirmed) == len(coins):
-            raise _explained(db, vault, order, failure=failure) from failure
+    if len(confirmed) < len(coins):
+        with suppress(InsufficientFunds):
+            return select_coins(confirmed, wish, size, rng=RNG)
     try:
         return select_coins(coins, wish, size, rng=RNG)
     except InsufficientFunds as failure:
-        raise _explained(db, vault, order, failure=failure) from failure
-
-
-def _explained(
-    db: Session, vault: Vault, order: Order, *, failure: InsufficientFunds
-) -> InsufficientFunds:
-    wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
-    most = inputs_max(wish, script_size(stored_policy(vault), order.branch))
-    return coins_left.explained(db, vault, failure, most=most, branch=order.branch)
+        most = inputs_max(wish, size)
+        raise coins_left.explained(db, vault, failure, most=most, branch=order.branch) from failure
 
 
 def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
@@ -314,15 +318,6 @@ def _unspendable(db: Session, vault: Vault, outpoint: Outpoint) -> str:
         f"is newly mined: it can be spent from block {ripe} on,"
         f" {left} blocks after the newest, about {about:%Y-%m-%d %H:%M} UTC"
     )
-
-
-def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:
-    """Return the payments, with the drain's where there is one."""
-    if order.drain is None:
-        return order.payments
-    spent = sum(coin.value_sats for coin in selection.coins)
-    paid = sum(payment.value_sats for payment in order.payments)
-    return (*order.payments, Payment(order.drain, spent - paid - selection.fee_sats))
 
 
 def _locktime(tip: int, rng: random.Random) -> int:

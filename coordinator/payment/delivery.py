@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -45,7 +44,6 @@ from storage.errors import NotFound, StorageError
 from storage.model import Ceremony
 
 Database = sessionmaker[Session]
-_moment = attrgetter("made_at")
 TOGETHER_SECONDS: Final = 5.0
 """How long signatures of one card wait on this computer's disk for those of another."""
 OPEN: Final = frozenset({"collecting", "complete"})
@@ -59,11 +57,6 @@ class Batch(NamedTuple):
     card: str
     signatures: int
     reason: str | None = None
-
-    @property
-    def taken(self) -> bool:
-        """Tell whether the database has them now."""
-        return self.reason is None
 
     @property
     def sentence(self) -> str:
@@ -249,24 +242,21 @@ def _delivered(database: Database, ceremony: str, waiting: Collection[Kept]) -> 
         with database.begin() as db:
             record = ceremony_book.ceremony_named(db, ceremony)
             refused = _refused(record, waiting)
-            _store(db, record, [each for each in waiting if each not in refused])
+            verified = [each for each in waiting if each not in refused]
+            cards = {card.label: card.id for card in card_book.all_cards(db)} if verified else {}
+            given = [
+                NewSignature(each.input_index, each.pubkey, each.signature, cards.get(each.card))
+                for each in verified
+            ]
+            ceremony_book.keep_signatures(db, record.id, given, now=clock.now())
+            db.refresh(record)
+            note_progress(db, record, progress(record))
     except (*NOT_STORED, PsbtError, CoordinatorError) as failure:
         return dict.fromkeys(waiting, str(failure))
-    taken = sorted((each for each in waiting if each not in refused), key=_moment)
+    verified.sort(key=lambda each: each.made_at)
     with suppress(*NOT_STORED, CoordinatorError), database.begin() as db:
-        write_down(db, ceremony, {each.card: each.made_at for each in taken})
+        write_down(db, ceremony, {each.card: each.made_at for each in verified})
     return refused
-
-
-def _store(db: Session, record: Ceremony, verified: Collection[Kept]) -> None:
-    cards = {card.label: card.id for card in card_book.all_cards(db)} if verified else {}
-    given = [
-        NewSignature(each.input_index, each.pubkey, each.signature, cards.get(each.card))
-        for each in verified
-    ]
-    ceremony_book.keep_signatures(db, record.id, given, now=clock.now())
-    db.refresh(record)
-    note_progress(db, record, progress(record))
 
 
 def _refused(record: Ceremony, waiting: Collection[Kept]) -> dict[Kept, str]:

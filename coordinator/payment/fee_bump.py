@@ -1,6 +1,5 @@
 """Raise or cancel a pending payment (RBF), or pay for one with a child (CPFP)."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -13,27 +12,20 @@ from coordinator.home.settings import Home
 from coordinator.home.stored_policies import stored_policy
 from coordinator.payment import creation
 from coordinator.payment.ceremonies import may_be_sent
-from coordinator.payment.creation import Created, Draft
+from coordinator.payment.creation import Created, Draft, vsize_to_ourselves
 from coordinator.payment.reviews import descendants_fee, unit_of
 from coordinator.shown_text import sat_per_vbyte
 from coordinator.wallet import coins_left, node_rules
 from coordinator.wallet.branches import chain_clock, opening
 from coordinator.wallet.scripts import script_size, watched
 from psbt import codec, outline
-from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
+from psbt.coins import Coin, Outpoint, Selection, Wish, inputs_max, select_coins
 from psbt.errors import InsufficientFunds
 from psbt.policy import CHANGE, PRIMARY, vault_script
 from psbt.replacement import Ancestors, Replaced, child_fee, least_feerate, most_feerate
 from psbt.review import Context, review
 from psbt.transaction import parse_transaction
-from psbt.weight import (
-    dust_limit_sats,
-    fee_at,
-    input_weight,
-    output_size,
-    transaction_weight,
-    vsize_of,
-)
+from psbt.weight import dust_limit_sats, fee_at
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import vaults as vault_book
@@ -86,8 +78,9 @@ def bump(
     if old.state == "abandoned":
         raise CeremonyError(f"ceremony {ceremony_id} was abandoned: cancel it, or pay anew")
     psbt = codec.parse(old.psbt)
-    own = {output.script_pubkey for output in wallet_outputs(db, old.vault, psbt)}
-    payments = tuple(each for each in outline.outputs(psbt) if each.script_pubkey not in own)
+    scripts = watched(db, old.vault, stored_policy(old.vault))
+    places = [(each, scripts.get(each.script_pubkey)) for each in outline.outputs(psbt)]
+    payments = tuple(each for each, own in places if own is None or own.keychain != CHANGE)
     if not payments:
         raise UsageError(f"ceremony {ceremony_id} pays nobody else: cancel it at a higher rate")
     coins = _coins_of(db, old, psbt)
@@ -123,8 +116,7 @@ def cancel(
     old = _replaceable(db, ceremony_id)
     require_policy(home, old.vault, accepted)
     coins = _coins_of(db, old, codec.parse(old.psbt))
-    vsize = _vsize(old.vault, len(coins), old.branch)
-    fee_sats = fee_at(feerate, vsize)
+    fee_sats = fee_at(feerate, vsize_to_ourselves(old.vault, len(coins), old.branch))
     draft = _to_ourselves(db, old.vault, coins, fee_sats=fee_sats, branch=old.branch)
     return _replacing(home, db, old, draft=draft, feerate=feerate)
 
@@ -150,8 +142,12 @@ def accelerate(
     _require_open(db, vault, wanted)
     package = chain.package(txid)
     ancestors = Ancestors(package.vsize, package.fee_sats)
-    chosen = [*parents, *_named(db, vault, wanted)]
-    vsize = _vsize(vault, len(chosen), wanted.branch)
+    chosen = parents
+    if wanted.coins:
+        order = creation.Order(vault.name, (), 0, coins=wanted.coins, branch=wanted.branch)
+        offered = creation.offered(db, vault, order)
+        chosen = [*parents, *(coin for coin in offered if coin.outpoint in wanted.coins)]
+    vsize = vsize_to_ourselves(vault, len(chosen), wanted.branch)
     value = sum(coin.value_sats for coin in chosen)
     # A child is relayed by itself: never below the minimum.
     fee_sats = max(
@@ -172,16 +168,6 @@ def accelerate(
     return BumpedPayment(
         creation.opened(home, db, vault, draft=draft), None, ancestors.fee_sats, together
     )
-
-
-def wallet_outputs(db: Session, vault: Vault, psbt: codec.Psbt) -> Iterator[Payment]:
-    """Yield the outputs of a PSBT that are change of the vault, by derivation."""
-    policy = stored_policy(vault)
-    scripts = watched(db, vault, policy)
-    for output in outline.outputs(psbt):
-        found = scripts.get(output.script_pubkey)
-        if found is not None and found.keychain == CHANGE:
-            yield output
 
 
 def _replaceable(db: Session, ceremony_id: str) -> Ceremony:
@@ -228,18 +214,14 @@ def _selected(db: Session, old: Ceremony, coins: list[Coin], *, wish: Wish) -> S
 
 
 def _to_ourselves(
-    db: Session,
-    vault: Vault,
-    coins: list[Coin],
-    *,
-    fee_sats: int,
-    branch: str = PRIMARY,
+    db: Session, vault: Vault, coins: list[Coin], *, fee_sats: int, branch: str
 ) -> Draft:
     """Return a draft that pays coins to a fresh change address, less the fee."""
     value = sum(coin.value_sats for coin in coins) - fee_sats
     if value < dust_limit_sats(_own_script(db, vault)):
         raise InsufficientFunds(value + fee_sats, fee_sats)
-    selection = Selection(tuple(coins), fee_sats, value, _vsize(vault, len(coins), branch))
+    vsize = vsize_to_ourselves(vault, len(coins), branch)
+    selection = Selection(tuple(coins), fee_sats, value, vsize)
     return creation.drafted(db, vault, selection, payments=(), branch=branch)
 
 
@@ -248,7 +230,13 @@ def _replacing(
 ) -> BumpedPayment:
     """Open the ceremony that takes the place of an old one, if nodes will let it."""
     vsize = draft.review.vsize
-    replaced = _replaced(db, old)
+    if old.final_tx is not None:
+        old_vsize = parse_transaction(old.final_tx).vsize
+    else:
+        psbt, policy = codec.parse(old.psbt), stored_policy(old.vault)
+        old_vsize = review(psbt, policy, Context(), branch=old.branch).vsize
+    fees, step = descendants_fee(db, old.txid), node_rules.rules(db).replacement_step
+    replaced = Replaced(old.fee_sats, old_vsize, fees, step)
     if _may_be_about(old) and draft.selection.fee_sats < replaced.least_fee(vsize):
         least = least_feerate(replaced, vsize)
         raise FeerateTooLow(
@@ -268,22 +256,6 @@ def _may_be_about(old: Ceremony) -> bool:
     return bool(old.signatures) or may_be_sent(old)
 
 
-def _replaced(db: Session, old: Ceremony) -> Replaced:
-    psbt, policy = codec.parse(old.psbt), stored_policy(old.vault)
-    vsize = review(psbt, policy, Context(), branch=old.branch).vsize
-    if old.final_tx is not None:
-        vsize = parse_transaction(old.final_tx).vsize
-    fees = descendants_fee(db, old.txid)
-    return Replaced(old.fee_sats, vsize, fees, node_rules.rules(db).replacement_step)
-
-
-def _vsize(vault: Vault, inputs: int, branch: str = PRIMARY) -> int:
-    """Return the virtual bytes of a transaction with so many inputs and one output of ours."""
-    each = input_weight(script_size(stored_policy(vault), branch))
-    size = output_size(b"\x00\x20" + bytes(32))
-    return vsize_of(transaction_weight(inputs, each, 1, outputs_size=size))
-
-
 def _own_script(db: Session, vault: Vault) -> bytes:
     policy = stored_policy(vault)
     return vault_script(policy, CHANGE, chain_book.next_index(db, vault, CHANGE)).script_pubkey
@@ -299,13 +271,6 @@ def _paid_to_us(db: Session, txid: str) -> tuple[Vault, list[Coin]]:
         if found:
             return vault, found
     raise UsageError(f"transaction {txid} pays no vault a coin that is free to spend")
-
-
-def _named(db: Session, vault: Vault, wanted: Acceleration) -> list[Coin]:
-    if not wanted.coins:
-        return []
-    order = creation.Order(vault.name, (), 0, coins=wanted.coins, branch=wanted.branch)
-    return [coin for coin in creation.offered(db, vault, order) if coin.outpoint in wanted.coins]
 
 
 def _require_open(db: Session, vault: Vault, wanted: Acceleration) -> None:

@@ -1,6 +1,6 @@
 """A payment that was finished elsewhere: what it spends, whether it holds, what it ends here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -70,13 +70,6 @@ class Checked(NamedTuple):
     warnings: tuple[Notice, ...]
 
 
-class Offered(NamedTuple):
-    """A finished transaction, and the outputs it spends as far as it came with them."""
-
-    transaction: Transaction
-    stated: Mapping[Outpoint, TransactionOutput]
-
-
 def check(home: Home, db: Session, data: bytes) -> Checked:
     """Judge a finished transaction or PSBT by consensus, by what nodes relay, by what is open here.
 
@@ -97,7 +90,10 @@ def check(home: Home, db: Session, data: bytes) -> Checked:
     if whole:
         paid = sum(output.value_sats for output in transaction.outputs)
         fee_sats = sum(output.value_sats for output in spent) - paid
-    own, ended = _open_here(db, transaction)
+    wanting = _wanting(db, transaction)
+    same = [record for record in wanting if _is_it(record, transaction)]
+    own = same[0] if same else None
+    ended = [each for each in wanting if each not in same and each.state not in OVER]
     refusals = list(_refusals(db, transaction, fee_sats))
     if not refusals:
         refusals += _nonstandard(transaction, spent, whole=whole)
@@ -130,7 +126,8 @@ def send(
 ) -> str:
     """Send a checked transaction and return its id; each danger must have been accepted.
 
-    A payment of this home that it is counts as sent from then on.
+    A payment of this home that it is counts as sent from then on; of two vaults that pay together
+    each has one.
     """
     dangers = [each for each in checked.warnings if each.severity is Severity.DANGER]
     refuse_unaccepted(dangers, accepted)
@@ -138,31 +135,28 @@ def send(
     if checked.ceremony is not None:
         with database.begin() as db:
             for record in _wanting(db, checked.transaction):
-                if _is_it(record, checked.transaction):
-                    _note_sent(record, checked)
+                if not _is_it(record, checked.transaction):
+                    continue
+                record.txid = checked.transaction.txid
+                if record.state in UNPAID:
+                    record.final_tx = checked.transaction.raw
+                    record.consensus = checked.consensus or consensus.LEFT_TO_NODE
+                    record.state, record.broadcast_at = "broadcast", clock.now()
     return txid
 
 
-def _note_sent(record: Ceremony, checked: Checked) -> None:
-    """Note that a payment of this home is sent; two vaults that pay together have one each."""
-    record.txid = checked.transaction.txid
-    if record.state in UNPAID:
-        record.final_tx = checked.transaction.raw
-        record.consensus = checked.consensus or consensus.LEFT_TO_NODE
-        record.state, record.broadcast_at = "broadcast", clock.now()
-
-
-def _offered(db: Session, data: bytes) -> Offered:
+def _offered(db: Session, data: bytes) -> tuple[Transaction, dict[Outpoint, TransactionOutput]]:
+    """Return a finished transaction, and the outputs it spends as far as it came with them."""
     given = psbt_file.read_finished(data)
     if isinstance(given, Transaction):
-        return Offered(given, {})
+        return given, {}
     refuse_contradictions(db, given)
     stated = {}
     for index, psbt_in in enumerate(given.inputs):
         output = stated_output(index, psbt_in)
         if output is not None:
             stated[Outpoint(psbt_in.txid.hex(), psbt_in.vout)] = output
-    return Offered(parse_transaction(extractor.extract(_finished(db, given))), stated)
+    return parse_transaction(extractor.extract(_finished(db, given))), stated
 
 
 def _finished(db: Session, psbt: codec.Psbt) -> codec.Psbt:
@@ -205,14 +199,6 @@ def _refuse_spent(db: Session, txid: str, outpoints: list[Outpoint]) -> None:
             raise CeremonyError(
                 f"coin {outpoint} was spent by {coin.spent_by} in block {coin.spent_height}"
             )
-
-
-def _open_here(db: Session, transaction: Transaction) -> tuple[Ceremony | None, list[Ceremony]]:
-    """Return the payment of this home that this is, and those open that want one of its coins."""
-    found = _wanting(db, transaction)
-    same = [record for record in found if _is_it(record, transaction)]
-    ended = [each for each in found if each not in same and each.state not in OVER]
-    return same[0] if same else None, ended
 
 
 def _wanting(db: Session, transaction: Transaction) -> list[Ceremony]:

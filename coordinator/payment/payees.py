@@ -31,12 +31,17 @@ class Payee(NamedTuple):
 def parse_payee(text: str, network: str) -> Payee:
     """Read ADDRESS:AMOUNT or a BIP 21 URI that names its amount; raises UsageError."""
     text = text.strip()
-    if bip21.is_uri(text):
-        return _requested(text, network)
-    address, colon, amount = text.rpartition(":")
-    if not colon:
-        raise UsageError(f"{text[:100]!r} is not ADDRESS:AMOUNT")
-    return payee(address, amount, network)
+    if not bip21.is_uri(text):
+        address, colon, amount = text.rpartition(":")
+        if not colon:
+            raise UsageError(f"{text[:100]!r} is not ADDRESS:AMOUNT")
+        return payee(address, amount, network)
+    scheme, colon, rest = text.partition(":")
+    body, mark, query = rest.partition("?")
+    address, typed, amount = body.rpartition(":")  # an amount behind the address of a URI
+    if not typed:
+        return payee(text, "", network)
+    return payee(f"{scheme}{colon}{address}{mark}{query}", amount, network)
 
 
 def payee(address: str, amount: str, network: str) -> Payee:
@@ -72,13 +77,3 @@ def common_unit(typed: Iterable[Unit]) -> Unit:
     """Return the unit that all amounts of a payment were typed in, satoshis where they differ."""
     units = set(typed)
     return units.pop() if len(units) == 1 else "sat"
-
-
-def _requested(text: str, network: str) -> Payee:
-    """Read a URI, or one of an address alone with `:AMOUNT` after it."""
-    scheme, colon, rest = text.partition(":")
-    body, mark, query = rest.partition("?")
-    address, typed, amount = body.rpartition(":")
-    if not typed:
-        return payee(text, "", network)
-    return payee(f"{scheme}{colon}{address}{mark}{query}", amount, network)

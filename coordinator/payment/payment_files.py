@@ -83,8 +83,13 @@ def take(home: Home, db: Session, vault: Vault, *, data: bytes) -> int:
 
 
 def learn_from(db: Session, vault: Vault, psbt: codec.Psbt) -> int:
-    """Learn the coins that a PSBT spends from the transactions in it; returns how many."""
-    return _learnt(db, vault, _previous_in(psbt))
+    """Learn the coins that a PSBT spends from the transactions in it; returns how many.
+
+    In which blocks they are nobody said.
+    """
+    every = (codec.previous_transaction(psbt_in) for psbt_in in psbt.inputs)
+    found = {each.txid: SeenTransaction(each.txid, each.raw) for each in every if each is not None}
+    return _learnt(db, vault, tuple(found.values()))
 
 
 def open_payment(
@@ -129,7 +134,10 @@ def open_payment(
     selection = Selection(tuple(coins), review.fee_sats, change, review.vsize)
     for old in replaced:
         ceremony_book.release(db, old, clock.now())
-    draft = creation.Draft(_unsigned(psbt, own), review, selection, None, paid, branch)
+    bare = codec.copy(psbt)
+    for index in own:  # each signature is verified before it is kept
+        codec.drop_signatures(bare.inputs[index])
+    draft = creation.Draft(bare, review, selection, None, paid, branch)
     created = creation.opened(home, db, vault, draft=draft)
     record = ceremony_book.ceremony_named(db, str(created.ceremony))
     asked = signed_psbt(record)
@@ -274,25 +282,10 @@ def _completed(
     return combiner.without_excess(own, whole)
 
 
-def _unsigned(psbt: codec.Psbt, own: Collection[int]) -> codec.Psbt:
-    """Return a PSBT without the vault's signatures: each is verified before it is kept."""
-    bare = codec.copy(psbt)
-    for index in own:
-        codec.drop_signatures(bare.inputs[index])
-    return bare
-
-
 def _learnt(db: Session, vault: Vault, told: Sequence[SeenTransaction]) -> int:
     before = len(unspent(db, vault))
     wallet_sync.learn(db, vault, told)
     return len(unspent(db, vault)) - before
-
-
-def _previous_in(psbt: codec.Psbt) -> tuple[SeenTransaction, ...]:
-    """Return the previous transactions in a PSBT; in which blocks they are nobody said."""
-    every = (codec.previous_transaction(psbt_in) for psbt_in in psbt.inputs)
-    found = {each.txid: SeenTransaction(each.txid, each.raw) for each in every if each is not None}
-    return tuple(found.values())
 
 
 def _in_lines(data: bytes) -> Iterator[SeenTransaction]:

@@ -108,20 +108,16 @@ def _binary(data: bytes) -> bytes:
         text = foreign_text.decoded(data, "it")
     except UsageError as error:
         raise PsbtError(NEITHER) from error
-    held = _carried(text)
-    return _decoded(_bare(text)) if held is None else _binary(held)
+    if CODES.match(text.lstrip()):
+        from coordinator.interop import qr_text  # noqa: PLC0415 -- codes are rare, readers many
 
-
-def _carried(text: str) -> bytes | None:
-    """Return what the text of QR codes holds; None where it is something else."""
-    if not CODES.match(text.lstrip()):
-        return None
-    from coordinator.interop import qr_text  # noqa: PLC0415 -- codes are rare, their readers many
-
-    try:
-        return qr_text.carried(text)
-    except UsageError as error:
-        raise PsbtError(str(error)) from error
+        try:
+            held = qr_text.carried(text)
+        except UsageError as error:
+            raise PsbtError(str(error)) from error
+        if held is not None:
+            return _binary(held)
+    return _decoded(_bare(text))
 
 
 def _bare(text: str) -> str:

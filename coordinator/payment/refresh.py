@@ -1,7 +1,7 @@
 """Moving a vault's coins to the vault itself, which starts the wait of its later branches anew."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -15,10 +15,8 @@ from coordinator.wallet.refresh_state import Level, RefreshState, day_of, refres
 from coordinator.wallet.scripts import script_size
 from psbt.coins import Coin, Wish, inputs_max
 from psbt.policy import PRIMARY
-from psbt.weight import fee_at, input_weight, output_size, transaction_weight, vsize_of
+from psbt.weight import fee_at
 from storage.model import Vault
-
-OUTPUT: Final = b"\x00\x20" + bytes(32)
 
 
 class RefreshCost(NamedTuple):
@@ -78,8 +76,8 @@ def refresh(
     if not coins:
         when = f": the oldest coin is due about {day_of(state.due)}" if state else ""
         raise UsageError(f"no coin of vault {vault.name} is due{when}; --all moves every one")
-    size = script_size(stored_policy(vault), branch)
-    most = inputs_max(Wish((), feerate, OUTPUT), size)
+    wish, size = Wish((), feerate, creation.OWN_OUTPUT), script_size(stored_policy(vault), branch)
+    most = inputs_max(wish, size)
     chosen = sorted(coins, key=lambda coin: (coin.height or 0, coin.outpoint))[:most]
     parts = [[coin] for coin in chosen] if apart else [chosen]
     orders = [
@@ -93,14 +91,12 @@ def refresh(
         )
         for part in parts
     ]
-    each = input_weight(size)
-    places = {(coin.keychain, coin.index) for coin in chosen}
-    cost = RefreshCost(
-        len(chosen),
-        _fee(feerate, len(chosen), each),
-        len(places),
-        len(chosen) * _fee(feerate, 1, each),
+    merged, single = (
+        fee_at(feerate, creation.vsize_to_ourselves(vault, inputs, branch))
+        for inputs in (len(chosen), 1)
     )
+    places = {(coin.keychain, coin.index) for coin in chosen}
+    cost = RefreshCost(len(chosen), merged, len(places), len(chosen) * single)
     return Refresh(orders, cost, len(coins) - len(chosen))
 
 
@@ -110,8 +106,3 @@ def _due(coins: Sequence[Coin], state: RefreshState | None) -> list[Coin]:
         return []
     age = state.due.height - state.height
     return [coin for coin in coins if (coin.height or 0) + age <= state.newest_block + 1]
-
-
-def _fee(feerate: int, inputs: int, each: int) -> int:
-    weight = transaction_weight(inputs, each, 1, outputs_size=output_size(OUTPUT))
-    return fee_at(feerate, vsize_of(weight))

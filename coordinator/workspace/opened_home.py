@@ -95,7 +95,9 @@ class OpenedHome:
         if undelivered.is_any(self.home) and not is_read_only(opened):
             from coordinator.payment import delivery
 
-            self.delivered = [each for each in delivery.deliver(self.home, opened) if each.taken]
+            self.delivered = [
+                each for each in delivery.deliver(self.home, opened) if not each.reason
+            ]
             for each in self.delivered:
                 self.say(each.sentence)
 
