@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,12 +11,14 @@ import typer
 
 from coordinator.cli import terminal
 from coordinator.cli.context import Context, Globals
+from coordinator.cli.prompts import Choice, choose, paragraph, wait_for_enter
 from coordinator.cli.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coordinator.guide.facts import GuideFacts, VaultStanding
+    from coordinator.guide.facts import GuideFacts
+    from coordinator.guide.reports import Report
     from coordinator.incident.step import Step
 
 BEGIN: Final = (
@@ -43,6 +45,12 @@ UNMOVED: Final = "No money has moved, and what was done before is kept."
 UNSENT: Final = (
     "What was signed is kept. Whether it was sent is not known: sending it again does no harm, it "
     "is the same payment."
+)
+KIT, BACKUP, CARDS = "kit", "backup", "cards"
+THERE: Final = (
+    Choice(KIT, "Its kit: a file, a picture of its codes, or the paper to type from"),
+    Choice(BACKUP, "A backup of the folder on the old computer"),
+    Choice(CARDS, "Cards, and nothing else"),
 )
 NO_HELPER: Final = "It names no helper: write one there, too."
 STAGES: Final = (
@@ -176,8 +184,6 @@ class Guide:
 
     def _greet(self) -> bool:
         """Ask why somebody is here, and lead there; False where that ends here."""
-        from coordinator.cli.prompts import paragraph, wait_for_enter
-
         self.screen("")
         facts, _ = self.next()
         if self.practice:
@@ -192,13 +198,11 @@ class Guide:
 
     def _arrived(self, facts: "GuideFacts") -> bool:
         """Lead whoever comes to a home without a vault; False where no vault came of it."""
-        from coordinator.cli.guide_arrival import brought_back
-        from coordinator.cli.guide_questions import reason_asked
-        from coordinator.cli.prompts import paragraph, wait_for_enter
-        from coordinator.guide.arrival import Reason, first_words
+        from coordinator.guide.arrival import TOLD, Reason, first_words
         from coordinator.guide.reports import inherited
 
-        reason = reason_asked()
+        choices = [Choice(reason.value, title) for reason, title in TOLD.items()]
+        reason = Reason(choose("Why are you here?", choices))
         if reason is Reason.NEW:
             if facts.network is None:
                 paragraph(BEGIN)
@@ -210,26 +214,64 @@ class Guide:
             paragraph(f"Why: {advice.why}.")
             wait_for_enter("Do it, or know it.")
         self.screen("")
-        if not brought_back(self):
+        if not self._brought_back():
             return False
         if reason is Reason.DIED:
             self.only = PAYING
             self._road(inherited)
         return True
 
+    def _brought_back(self) -> bool:
+        """Bring a vault back and look for its money; False where that cannot be done now."""
+        from coordinator.cli.guide_paper import paper_asked
+        from coordinator.guide import arrival
+
+        facts, _ = self.next()
+        has = choose("What is there?", THERE)
+        if has == CARDS:
+            paragraph(arrival.CARDS_ALONE)
+            return False
+        if has == BACKUP:
+            if facts.network is None:
+                return self.take(arrival.backup_back(), facts)
+            paragraph(
+                f"The folder {self.folder} is begun already. Restore into another one, and call "
+                "the guide for that: cardquorum restore FILE --home DIR, cardquorum guide --home "
+                "DIR."
+            )
+            return False
+        paper = paper_asked()
+        self.known |= paper.known
+        if facts.network is None and not self.take(arrival.home_back(), facts):
+            return False
+        while self.take(arrival.show_card(), self.next()[0]):
+            pass  # until the person has no more
+        facts, _ = self.next()
+        if paper.encrypted and not facts.cards:
+            paragraph("This file opens with a card of the vault: come back once one is at hand.")
+            return False
+        while (step := arrival.vault_back(facts)) is not None and self.take(step, facts):
+            facts, _ = self.next()
+        for vault in facts.vaults:
+            if vault.in_use and vault.looked:
+                _say_what_nothing_means(facts, vault.name)
+        return any(vault.in_use for vault in facts.vaults)
+
     def _wished(self, facts: "GuideFacts") -> None:
         """Lead whoever has a vault: on, to an address, to a payment, or through what happened."""
-        from coordinator.cli.guide_questions import report_asked, vault_asked, wish_asked
         from coordinator.guide.reports import Report, first_steps
-        from coordinator.guide.yearly import Wish, wished
+        from coordinator.guide.yearly import TOLD, Wish, wished
 
-        wish = wish_asked()
+        wishes = [Choice(wish.value, title) for wish, title in TOLD.items()]
+        wish = Wish(choose("What is it about?", wishes))
         if wish is Wish.HAPPENED:
-            report, subject = report_asked(facts)
+            report, subject = _report_asked(facts)
             self.only = PAYING if report is Report.DIED else None
             self._road(lambda facts: first_steps(report, facts, subject))
         elif wish is not Wish.NEXT:
-            name = vault_asked(facts)
+            names = [vault.name for vault in facts.vaults if vault.in_use]
+            several = [Choice(name, name) for name in names]
+            name = names[0] if len(names) == 1 else choose("Which vault?", several)
             self.only = PAYING if wish is Wish.PAY else frozenset()
             self._road(lambda facts: wished(wish, facts, name))
 
@@ -262,7 +304,7 @@ class Guide:
         home = open_home(self.folder)
         if self.practice and home.network != "regtest":
             raise SettingsError(f"{self.folder} is no practice home: its network is {home.network}")
-        with closing(Context(Globals(home=self.folder))) as opened:
+        with Context(Globals(home=self.folder)) as opened:
             opened.freshen()
             with opened.database.begin() as db:
                 facts = gather(home, db, writable=not is_read_only(opened.database))
@@ -271,8 +313,7 @@ class Guide:
     def take(self, step: "Step", facts: "GuideFacts") -> bool:
         """Take a step; False where the person leaves it for later."""
         from coordinator.cli.guide_answers import Answers, without_empty
-        from coordinator.cli.guide_later import later_words
-        from coordinator.cli.prompts import Choice, choose, paragraph, wait_for_enter
+        from coordinator.cli.guide_decisions import later_words
 
         while True:
             self.screen(_stage(step))
@@ -307,9 +348,6 @@ class Guide:
 
     def _ran(self, step: "Step", words: "list[str]") -> bool:
         """Run a step's command, and say what its end means; tell if it ended well."""
-        from coordinator.cli.guide_arrival import say_what_nothing_means
-        from coordinator.cli.prompts import paragraph
-
         if words[:1] == ["audit"]:
             words = [*words, "--fail-on", "none"]  # what it finds is looked at, and no failure
         kit, silent = words[:1] == ["kit"], step.code in SILENT
@@ -318,21 +356,20 @@ class Guide:
         if silent:
             terminal.tell("Done.")
         if words[:1] == ["sync"]:
-            say_what_nothing_means(self.next()[0], words[1])
+            _say_what_nothing_means(self.next()[0], words[1])
         if kit:
             paragraph(PUT_AWAY if "--contact" in words else f"{PUT_AWAY} {NO_HELPER}")
         return True
 
     def _before(self, step: "Step", facts: "GuideFacts") -> None:
         """Say what a PIN is for; have the vault rebuilt from paper before it is paid to."""
-        from coordinator.cli.guide_rehearsal import rebuilt
-        from coordinator.cli.prompts import paragraph
+        from coordinator.cli.guide_paper import rebuilt
 
         if step.words[:2] == ("card", "setup"):
             paragraph(PIN_RULES)
         if step.code == "first_sum":
-            vault = next(each for each in facts.vaults if each.name == step.words[2])
-            rebuilt(self.folder, self.kits, facts, vault, self.run)
+            run = partial(self.run, shows=False)
+            rebuilt(self.folder, self.kits, facts, name=step.words[2], run=run)
 
     def _fitting(self, words: "list[str]", facts: "GuideFacts") -> list[str] | None:
         """Return what fits the card that is laid, the place and the people; None to leave it."""
@@ -344,16 +381,12 @@ class Guide:
         if words[:2] == ["location", "add"]:
             return with_keeper(words, self.folder, self.run, practice=self.practice)
         if words[:1] == ["kit"]:
-            return [
-                *words,
-                *(word for who in helpers(self.folder, facts) for word in ("--contact", who)),
-            ]
+            for who in helpers(self.folder, facts):
+                words += ["--contact", who]
         return words
 
     def _wanted(self, step: "Step") -> bool:
         """Ask whether to take a step that asks nothing else, or that only a report wants."""
-        from coordinator.cli.prompts import Choice, choose
-
         if step.code == "first_sum_waits" and step.words[:1] == ("sync",):
             self.run(["address", "list", step.words[-1], "--unused"], quiet=True)
             paid = [Choice("now", "It is paid: look for it"), Choice("later", "Not yet")]
@@ -370,7 +403,6 @@ class Guide:
     def screen(self, stage: str) -> None:
         """Begin a screen: what this is, and how far it is."""
         from coordinator.cli.guided_attendant import PRACTICE
-        from coordinator.cli.prompts import paragraph
 
         terminal.tell("")
         if self.practice:
@@ -382,7 +414,6 @@ class Guide:
         from datetime import timedelta
 
         from coordinator.audit.rule_findings import CHECK_INTERVAL
-        from coordinator.cli.prompts import paragraph
 
         self.screen("")
         (vault,) = [each for each in facts.vaults if each.name == step.words[2]]
@@ -398,10 +429,11 @@ class Guide:
     def _ended(self, facts: "GuideFacts", steps: "Sequence[Step]") -> Result:
         """Return what is left, where nothing can be done now."""
         waiting = [f"left: {step.title}" for step in steps]
-        vaults = [vault for vault in facts.vaults if vault.in_use]
         if self.only is not None:
             return Result({}, waiting or ["done; what is next: cardquorum guide"])
-        return Result({}, [*waiting, *map(_watched, vaults)] or ["nothing is to be done now"])
+        names = [vault.name for vault in facts.vaults if vault.in_use]
+        watched = [f"vault {name}: cardquorum audit {name}" for name in names]
+        return Result({}, [*waiting, *watched] or ["nothing is to be done now"])
 
 
 def _why(step: "Step") -> str:
@@ -416,8 +448,28 @@ def _known_by(step: "Step") -> str:
     return step.command or step.title.partition(":")[0]
 
 
-def _watched(vault: "VaultStanding") -> str:
-    return f"vault {vault.name}: cardquorum audit {vault.name}"
+def _report_asked(facts: "GuideFacts") -> "tuple[Report, str]":
+    """Ask what happened, and to which card, place or person."""
+    from coordinator.guide.reports import TOLD, WHOLE, Report, subjects
+
+    choices = [
+        Choice(report.value, title)
+        for report, title in TOLD.items()
+        if report in WHOLE or subjects(report, facts)
+    ]
+    report = Report(choose("What happened?", choices))
+    about = [Choice(each, each) for each in subjects(report, facts)]
+    return report, choose("Which one?", about) if about else ""
+
+
+def _say_what_nothing_means(facts: "GuideFacts", name: str) -> None:
+    """Say what it means where a look found nothing of a vault, and how to look again."""
+    from coordinator.guide.arrival import NOTHING_FOUND, rescan
+
+    if any(vault.name == name and not vault.received for vault in facts.vaults):
+        paragraph(
+            f"{NOTHING_FOUND}: {rescan(name)}. Compare the first address with the paper, too."
+        )
 
 
 def _stage(step: "Step") -> str:

@@ -3,12 +3,23 @@
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from coordinator.cli.context import Context, Globals
-from coordinator.cli.prompts import DECISION, Choice, ask_text, choose, paragraph
+from coordinator.cli.guide_decisions import chosen_chain
+from coordinator.cli.guide_paper import paper_asked
+from coordinator.cli.kit import CONTACT_MAX
+from coordinator.cli.prompts import (
+    DECISION,
+    QUESTION,
+    Choice,
+    ask_text,
+    choose,
+    paragraph,
+    refused_by,
+    wrong_name,
+)
 
 if TYPE_CHECKING:
     from coordinator.guide.facts import GuideFacts
@@ -69,15 +80,17 @@ class Answers:
             "NAME": self._vault if self._step.words[0] in {"vault", "recover"} else self._label,
             "LOCATION": self._new_place if self._step.words[0] == "location" else self._where,
             "KIND": self._kind,
-            "DIR": lambda: str(free_folder(self._folder, self._step)),
-            "ADDRESS": self._address,
+            "DIR": self._free_folder,
             "ADDRESS:AMOUNT": self._payee,
             "NETWORK": self._chosen_network,
-            "CHAIN": self._chain,
             "FILE": self._file,
             "CHECKSUM": self._checksum,
             "BIRTHDAY": self._birthday,
         }
+        if self._practice:
+            making |= {"ADDRESS": lambda: PRACTICE_ADDRESS, "CHAIN": lambda: ""}
+        else:
+            making["CHAIN"] = lambda: chosen_chain(self._network)
         return making.get(need, lambda: self._typed(need))()
 
     def _chosen_network(self) -> str:
@@ -92,15 +105,8 @@ class Answers:
             self._network = known or choose("Which network does the paper name?", choices)
         return self._network
 
-    def _chain(self) -> str:
-        from coordinator.cli.guide_rehearsal import chosen_chain
-
-        return "" if self._practice else chosen_chain(self._network)
-
     def _file(self) -> str:
         """Return the file asked for; where a vault is brought back, one that can be."""
-        from coordinator.cli.guide_arrival import paper_asked
-
         if self._step.words[0] == "recover":
             known = self._known.pop("FILE", None)
             first, *self.more = shlex.split(known) if known else paper_asked().files
@@ -108,11 +114,12 @@ class Answers:
         return self._typed("FILE")
 
     def _checksum(self) -> str:
-        question = ASKED["CHECKSUM"]
         if self._step.words[0] != "recover":
             return self._typed("CHECKSUM")
         paragraph("The paper repeats its eight characters on each page; nothing: compare later.")
-        return ask_text(question, check=lambda typed: self._wrong("CHECKSUM", typed, empty=True))
+        return ask_text(
+            ASKED["CHECKSUM"], check=lambda typed: self._wrong("CHECKSUM", typed, empty=True)
+        )
 
     def _birthday(self) -> str:
         paragraph("The paper says when the vault was first used; nothing: all days are looked at.")
@@ -131,31 +138,54 @@ class Answers:
             return None if empty else "something is wanted here"
         if len(typed) > TYPED_MAX or not typed.isprintable():
             return f"up to {TYPED_MAX} characters that can be seen, please"
-        return wrong_with_value(need, typed, self._facts.network or "mainnet")
+        return self._refused(need, typed)
+
+    def _refused(self, need: str, typed: str) -> str | None:
+        """Say in a sentence what is wrong with an address, a sum, a rate, a day or a checksum."""
+        from coordinator.amounts import parse_feerate
+        from coordinator.errors import UsageError
+        from coordinator.payment.payees import parse_address, parse_payee
+        from coordinator.wallet.scans import parse_birthday
+
+        network = self._facts.network or "mainnet"
+        parsers: dict[str, Callable[[str], object]] = {
+            "ADDRESS": lambda text: parse_address(text, network),
+            "ADDRESS:AMOUNT": lambda text: parse_payee(text, network),
+            "FEERATE": parse_feerate,
+            "BIRTHDAY": lambda text: parse_birthday(text, None, network),
+        }
+        if need == "CHECKSUM" and not CHECKSUM.fullmatch(typed.lower()):
+            return "eight small letters and digits are wanted, as after # on the paper"
+        return refused_by(parsers[need], UsageError)(typed) if need in parsers else None
+
+    def _free_folder(self) -> str:
+        """Return a folder for a kit that is not there yet."""
+        words = self._step.words
+        place = words[words.index("--location") + 1] if "--location" in words else "kit"
+        wanted = self._folder / f"{words[1]}-{place}"
+        numbered = (self._folder / f"{wanted.name}-{number}" for number in range(2, 1000))
+        return str(next(each for each in (wanted, *numbered) if not each.exists()))
 
     def _kind(self) -> str:
         kinds = [Choice(kind, kind) for kind in (*KINDS.values(), "other")]
         known = KINDS.get(self._place)
         return known or choose("What kind of place is it?", kinds, "home")
 
-    def _address(self) -> str:
-        return PRACTICE_ADDRESS if self._practice else self._typed("ADDRESS")
-
     def _payee(self) -> str:
         """Return whom to pay what: an address and then a sum, or both where a URI names both."""
         need = "ADDRESS:AMOUNT"
-        address = ask_text(ASKED[need], check=self._wrong_payee)
-        if _is_whole(address, self._facts.network or "mainnet"):
+
+        def wrong(typed: str) -> str | None:
+            whole = self._refused(need, typed) is None  # a URI that names the sum, too
+            return None if whole else self._wrong("ADDRESS", typed)
+
+        address = ask_text(ASKED[need], check=wrong)
+        if self._refused(need, address) is None:
             return address
         amount = ask_text(
             ASKED["AMOUNT"], check=lambda typed: self._wrong(need, f"{address}:{typed}")
         )
         return f"{address}:{amount}"
-
-    def _wrong_payee(self, typed: str) -> str | None:
-        if _is_whole(typed, self._facts.network or "mainnet"):
-            return None
-        return self._wrong("ADDRESS", typed)
 
     def _label(self) -> str:
         """Return the first of card-1, card-2… that is free; a card of software keeps its name."""
@@ -167,16 +197,16 @@ class Answers:
         free = next(each for each in numbers if each not in taken)
         if self._step.code == "card_back":
             question = "What the letter or its envelope calls it:"
-            return ask_text(question, free, lambda t: _name(t, taken))
+            return ask_text(question, free, lambda typed: wrong_name(typed, taken))
         return free
 
     def _vault(self) -> str:
         taken = {vault.name for vault in self._facts.vaults}
         default = self._known.pop("NAME", "savings")
-        default = default if _name(default, taken) is None else ""
-        mark = DECISION if self._step.words[0] == "vault" else ">"
+        default = "" if wrong_name(default, taken) else default
+        mark = DECISION if self._step.words[0] == "vault" else QUESTION
         question = "What shall the vault be called?"
-        return ask_text(question, default, lambda t: _name(t, taken), mark=mark)
+        return ask_text(question, default, lambda typed: wrong_name(typed, taken), mark=mark)
 
     def _new_place(self) -> str:
         """Return the next place: three that suit most people, or those somebody names."""
@@ -192,10 +222,8 @@ class Answers:
         if default and self._known.get(PLACES) == STANDARD:
             self._place = default
             return default
-        number = len(taken) + 1
-        self._place = ask_text(
-            f"Place {number}, where a card will lie:", default, lambda t: _name(t, taken)
-        )
+        asked = f"Place {len(taken) + 1}, where a card will lie:"
+        self._place = ask_text(asked, default, lambda typed: wrong_name(typed, taken))
         return self._place
 
     def _where(self) -> str:
@@ -203,8 +231,7 @@ class Answers:
         choices = [Choice(place, place) for place in self._facts.places]
         others = self._others() if self._step.code == "pin_nowhere" else []
         if len(others) > 1:
-            both = f"{others[0]} and {others[1]}: a note at each"
-            choices.insert(0, Choice(BOTH, both))
+            choices.insert(0, Choice(BOTH, f"{others[0]} and {others[1]}: a note at each"))
         while True:
             place = choose("Where?", choices, BOTH if len(others) > 1 else self._suggested())
             if place == BOTH:
@@ -305,93 +332,32 @@ def with_keeper(
         f"Whoever keeps a card at {words[2]} is named on the kit as the one to call. They never "
         "get a second card. Nothing: a line is left for a pen."
     )
-    keeper = ask_text("Who keeps it there, as marie?", "", _name_or_nothing, mark=DECISION)
+    keeper = ask_text(
+        "Who keeps it there, as marie?",
+        check=lambda typed: wrong_name(typed) if typed else None,
+        mark=DECISION,
+    )
     if not keeper:
         return words
-    if not _is_known(folder, keeper):
+    if keeper not in _contacts(folder):
         run(["holder", "add", keeper])
     return [*words, "--holder", keeper]
 
 
 def helpers(folder: Path, facts: "GuideFacts") -> list[str]:
     """Return two who keep things at places of the vaults, with how they are reached if known."""
-    from coordinator.cli.kit import CONTACT_MAX
-    from storage import custody as custody_book
-
     places = (each for vault in facts.vaults for each in vault.facts.places.values())
     keepers = sorted({each.holder for each in places if each.holder})[:2]
-    if not keepers:
-        return []
-    with closing(Context(Globals(home=folder))) as opened, opened.database.begin() as db:
-        contacts = {each.name: each.contact for each in custody_book.all_holders(db)}
+    contacts = _contacts(folder) if keepers else {}
     told = (", ".join(filter(None, (who, contacts.get(who)))) for who in keepers)
     return [
         each if len(each) <= CONTACT_MAX else who for who, each in zip(keepers, told, strict=True)
     ]
 
 
-def _is_known(folder: Path, keeper: str) -> bool:
+def _contacts(folder: Path) -> dict[str, str | None]:
+    """Return the people known in a home, and how each is reached."""
     from storage import custody as custody_book
 
-    with closing(Context(Globals(home=folder))) as opened, opened.database.begin() as db:
-        return keeper in {each.name for each in custody_book.all_holders(db)}
-
-
-def _name_or_nothing(typed: str) -> str | None:
-    return _name(typed, set()) if typed else None
-
-
-def wrong_with_value(need: str, typed: str, network: str) -> str | None:
-    """Say in a sentence what is wrong with an address, a sum, a rate, a day or a checksum."""
-    from coordinator.amounts import parse_feerate
-    from coordinator.errors import UsageError
-    from coordinator.payment.payees import parse_address, parse_payee
-    from coordinator.wallet.scans import parse_birthday
-
-    checks: dict[str, Callable[[], object]] = {
-        "ADDRESS": lambda: parse_address(typed, network),
-        "ADDRESS:AMOUNT": lambda: parse_payee(typed, network),
-        "FEERATE": lambda: parse_feerate(typed),
-        "BIRTHDAY": lambda: parse_birthday(typed, None, network),
-    }
-    if need == "CHECKSUM" and not CHECKSUM.fullmatch(typed.lower()):
-        return "eight small letters and digits are wanted, as after # on the paper"
-    try:
-        checks.get(need, lambda: None)()
-    except UsageError as failure:
-        return str(failure)
-    return None
-
-
-def _is_whole(typed: str, network: str) -> bool:
-    """Tell whether an address comes with the sum that it is paid."""
-    from coordinator.errors import UsageError
-    from coordinator.payment.payees import parse_payee
-
-    try:
-        parse_payee(typed, network)
-    except UsageError:
-        return False
-    return True
-
-
-def free_folder(folder: Path, step: "Step") -> Path:
-    """Return a folder for a kit that is not there yet."""
-    words = step.words
-    place = words[words.index("--location") + 1] if "--location" in words else "kit"
-    wanted = folder / f"{words[1]}-{place}"
-    numbered = (folder / f"{wanted.name}-{number}" for number in range(2, 1000))
-    return next(each for each in (wanted, *numbered) if not each.exists())
-
-
-def _name(typed: str, taken: set[str]) -> str | None:
-    from coordinator.errors import UsageError
-    from coordinator.names import checked_name
-
-    if typed in taken:
-        return "that name is taken"
-    try:
-        checked_name(typed)
-    except UsageError:
-        return "1 to 40 letters, digits, _ or -"
-    return None
+    with Context(Globals(home=folder)) as opened, opened.database.begin() as db:
+        return {each.name: each.contact for each in custody_book.all_holders(db)}

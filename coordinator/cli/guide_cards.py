@@ -1,26 +1,16 @@
 """The card that lies on a reader: what it is, and what the guide does with it."""
 
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from coordinator.cli.context import Context, Globals
 from coordinator.cli.prompts import Choice, choose, paragraph, wait_for_enter
+from coordinator.cli.reader import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cards.session import CardIdentity
     from coordinator.readers.slots import Found
-
-
-class CardSeen(NamedTuple):
-    """A card on a reader, and what it is called here."""
-
-    reader: str
-    family: str
-    identity: "CardIdentity | None"
-    label: str | None
 
 
 def words_for_card(folder: Path, words: "Sequence[str]") -> list[str] | None:
@@ -34,16 +24,17 @@ def words_for_card(folder: Path, words: "Sequence[str]") -> list[str] | None:
         wait_for_enter("Lay the card on the reader.")
         seen = _seen(folder)
         if seen is None:
-            if _leave_it():
+            again = [Choice("again", "Look again"), Choice("later", "Leave it for later")]
+            if choose("What now?", again) == "later":
                 return None
             continue
-        paragraph(told(seen))
-        reader = ("--reader", seen.reader)
-        if seen.label is not None:
-            paragraph(f"It is {seen.label} of this home: it is looked at, and another one is laid.")
-            return ["card", "check", seen.label, *reader]
-        made = seen.identity is None or seen.identity.initialised
-        if made:
+        found, label = seen
+        paragraph(_told(found, label))
+        reader = ("--reader", found.name)
+        if label is not None:
+            paragraph(f"It is {label} of this home: it is looked at, and another one is laid.")
+            return ["card", "check", label, *reader]
+        if found.card is None or found.card.initialised:
             if not wants_key:
                 paragraph(
                     "It has a key already, so that is kept: its own PIN is asked for. If you did "
@@ -56,12 +47,12 @@ def words_for_card(folder: Path, words: "Sequence[str]") -> list[str] | None:
         return [*words, *reader]
 
 
-def told(seen: CardSeen) -> str:
+def _told(found: "Found", label: str | None) -> str:
     """Say what a card is, by what it tells before any PIN."""
-    card = seen.identity
+    card = found.card
     if card is None:
         return (
-            f"On {seen.reader} lies a card of the family {seen.family}; it tells no more before "
+            f"On {found.name} lies a card of the family {found.family}; it tells no more before "
             "its PIN, and is set up."
         )
     state = "is factory fresh" if not card.has_pin else "has a PIN and no key yet"
@@ -71,26 +62,26 @@ def told(seen: CardSeen) -> str:
     tries = "does not count wrong PINs" if left is None else f"takes {left} more wrong PINs"
     if left == 0:
         tries = f"takes no PIN{' and no PUK' if card.puk_attempts_left == 0 else ''} any more"
-    named = f"is enrolled here as {seen.label}" if seen.label else "is not enrolled here"
+    named = f"is enrolled here as {label}" if label else "is not enrolled here"
     counted = [tries] if card.initialised or card.has_pin else []
     *others, last = [state, named, *counted]
     said = f"{', '.join(others)} and {last}"
-    return f"On {seen.reader} lies a {card.family} {card.version}: it {said}."
+    return f"On {found.name} lies a {card.family} {card.version}: it {said}."
 
 
-def _seen(folder: Path) -> CardSeen | None:
-    """Return the card that lies on a reader; of several the one that is chosen."""
+def _seen(folder: Path) -> "tuple[Found, str | None] | None":
+    """Return the card that lies on a reader, and its label; of several the one that is chosen."""
     from cards.errors import CardError
     from coordinator.cli.failures import explain
     from coordinator.readers import real_readers
 
-    with closing(Context(Globals(home=folder))) as opened:
+    with Context(Globals(home=folder)) as opened:
         try:
             found = real_readers.looked_at(opened.home)
         except CardError as failure:
             paragraph(f"The readers cannot be asked: {failure}; {explain(failure).hint}.")
             return None
-        cards = [card for each in found if (card := _labelled(opened, each)) is not None]
+        cards = [(each, label_of(opened, each)) for each in found if each.card or each.family]
     for each in found:
         if each.error is not None and each.family is None:
             paragraph(f"On {each.name}: {each.error}.")
@@ -99,20 +90,5 @@ def _seen(folder: Path) -> CardSeen | None:
         return None
     if len(cards) == 1:
         return cards[0]
-    named = [Choice(str(number), told(each)) for number, each in enumerate(cards)]
+    named = [Choice(str(number), _told(*each)) for number, each in enumerate(cards)]
     return cards[int(choose("Which card is meant?", named))]
-
-
-def _labelled(opened: Context, found: "Found") -> CardSeen | None:
-    from storage import cards as card_book
-
-    if found.card is None:
-        return CardSeen(found.name, found.family, None, None) if found.family else None
-    with opened.database.begin() as db:
-        known = card_book.card_with_id(db, found.card.family, found.card.card_id)
-        return CardSeen(found.name, found.card.family, found.card, known.label if known else None)
-
-
-def _leave_it() -> bool:
-    again = [Choice("again", "Look again"), Choice("later", "Leave it for later")]
-    return choose("What now?", again) == "later"

@@ -56,7 +56,7 @@ class GuidedTerminal(Terminal):
         screen = f"{self._heading()}{title}\n{why}\n\n    {text}\n\n"
         try:
             _shown(screen)
-            while not _same(_asked("Type it back from the paper"), [text]):
+            while _asked("Type it back from the paper").split() != [text]:
                 tell_terminal(f"That is not it. Look at your paper; {SHOW} shows it again.\n")
                 _shown(screen, only=SHOW)
             clear_screen()
@@ -111,10 +111,6 @@ def _wrong(words: Sequence[str], start: int) -> str:
         if number >= len(typed) or typed[number] != word:
             return f"Word {start + number + 1} is not right."
     return "" if len(typed) == len(wanted) else f"{len(wanted)} words are wanted here."
-
-
-def _same(typed: str, wanted: Sequence[str]) -> bool:
-    return typed.split() == list(wanted)
 
 
 def _asked(question: str) -> str:

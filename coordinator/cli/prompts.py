@@ -3,7 +3,7 @@
 import os
 import shutil
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coordinator.cli import terminal
@@ -62,6 +62,30 @@ def choose(
     own = asked.application.key_bindings or _ending()
     asked.application.key_bindings = merge_key_bindings([own, _ending()])
     return _answer(asked.unsafe_ask)
+
+
+def wrong_name(typed: str, taken: Collection[str] = ()) -> str | None:
+    """Return what is wrong with a name, as `ask_text` checks it."""
+    from coordinator.names import NAME
+
+    if typed in taken:
+        return "that name is taken"
+    return None if NAME.fullmatch(typed) else "1 to 40 letters, digits, _ or -"
+
+
+def refused_by(
+    parse: Callable[[str], object], error: type[Exception]
+) -> Callable[[str], str | None]:
+    """Return a check of what is typed: what is wrong is what the error says that `parse` raises."""
+
+    def check(typed: str) -> str | None:
+        try:
+            parse(typed)
+        except error as failure:
+            return str(failure)
+        return None
+
+    return check
 
 
 def wait_for_enter(what: str) -> None:

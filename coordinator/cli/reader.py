@@ -19,22 +19,23 @@ def list_readers(context: Context) -> Result:
     """
     from coordinator.readers import real_readers
 
-    listed = [_labelled(context, found) for found in real_readers.looked_at(context.home)]
+    seen = real_readers.looked_at(context.home)
+    listed = [(found, label_of(context, found)) for found in seen]
     rows = [(found.name, *_row(found, label)) for found, label in listed]
     header = ("reader", "card", "family", "version", "attempts left", "state")
     lines = columns(rows, *header) if rows else ["no reader is connected"]
     return Result({"readers": [_document(found, label) for found, label in listed]}, lines)
 
 
-def _labelled(context: Context, found: "Found") -> tuple["Found", str | None]:
-    """Return what lies on a reader with the label the card has here."""
+def label_of(context: Context, found: "Found") -> str | None:
+    """Return what the card on a reader is called here."""
     from storage import cards as card_book
 
     if found.card is None:
-        return found, None
+        return None
     with context.database.begin() as db:
         known = card_book.card_with_id(db, found.card.family, found.card.card_id)
-        return found, known.label if known else None
+        return known.label if known else None
 
 
 def _document(found: "Found", label: str | None) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import segno
 
-from coordinator.cli.guide_arrival import wrong_with
+from coordinator.cli.guide_paper import wrong_with
 from coordinator.home.settings import open_home
 from coordinator.interop import bbqr
 from psbt.keys import format_key_expression, parse_key_expression

@@ -10,9 +10,9 @@ import pytest
 
 from cards.errors import CardError, NotUnlocked, ReaderNotFound
 from cards.session import CardIdentity
-from coordinator.cli import guide_rehearsal
+from coordinator.cli import guide_decisions
 from coordinator.cli.guide_cards import words_for_card
-from coordinator.cli.guide_rehearsal import chosen_chain
+from coordinator.cli.guide_decisions import chosen_chain
 from coordinator.home.settings import Home, open_home
 from coordinator.readers import real_readers
 from coordinator.readers.slots import Found
@@ -180,7 +180,7 @@ def test_an_own_node_that_answers_is_what_enter_takes(
     monkeypatch.setenv("HOME", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as node:
         port = node.getsockname()[1]
-        monkeypatch.setitem(guide_rehearsal.NODE_PORTS, network, port)
+        monkeypatch.setitem(guide_decisions.NODE_PORTS, network, port)
         without, _ = decided(network, [("Whom to ask", "")])
         assert not without.startswith("bitcoind"), "no cookie, no node"
         cookie = tmp_path / f".bitcoin{within}" / ".cookie"
@@ -197,7 +197,7 @@ def test_a_server_whose_package_is_missing_is_not_taken_before_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(guide_rehearsal, "BDK", "a_package_nobody_has")
+    monkeypatch.setattr(guide_decisions, "BDK", "a_package_nobody_has")
     asked = [("Whom to ask", "server"), ("Whom to ask", "Nobody")]
     url, told = decided("mainnet", asked)
     assert url == "none:"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.audit.facts import CarrierFacts
-from coordinator.cli import guide_later
+from coordinator.cli import guide_decisions
 from coordinator.cli.prompts import Choice
 from coordinator.guide.facts import CardFact, GuideFacts
 from psbt.keys import format_key_expression
@@ -39,15 +39,15 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Asked:
                     return answer or ""
             raise AssertionError("no answer was taken")
 
-        monkeypatch.setattr(guide_later, "choose", choose)
-        monkeypatch.setattr(guide_later, "ask_text", ask_text)
+        monkeypatch.setattr(guide_decisions, "choose", choose)
+        monkeypatch.setattr(guide_decisions, "ask_text", ask_text)
         facts = GuideFacts(
             "regtest",
             cards=tuple(
                 CardFact(CarrierFacts(f"card:{label}", None, None, None)) for label in cards
             ),
         )
-        found = guide_later.later_words(facts, WORDS)
+        found = guide_decisions.later_words(facts, WORDS)
         assert list(left) == []
         return found
 
