@@ -48,7 +48,7 @@ a recording, a fault injector); a driver cannot tell which it has. A card signs 
 never sees a transaction.
 
 ## Where to look in a family
-The same file names in each; `emulator_*.py` are what its emulator needs besides.
+The same file names in each.
 
 | file | what it holds |
 | --- | --- |
@@ -61,7 +61,7 @@ The same file names in each; `emulator_*.py` are what its emulator needs besides
 | `session` | what a card can do, as the protocols of `cards/session.py` ask for it |
 | `attestation`, `roots` | whether the card is its maker's, and what that is held against |
 | `emulator` | its applet in software, on the shell of `cards/emulation.py`: who answers what |
-| `emulator_memory`, `emulator_keys` | what it remembers, what it does with its keys |
+| `emulator_memory`, `emulator_keys` | what it remembers and whom it lets in; its keys |
 
 ## What works, and what stands behind it
 

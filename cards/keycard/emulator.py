@@ -1,25 +1,47 @@
 """A Keycard made of software: what comes in, who answers it, and in which order it is refused."""
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
 
 from cards.apdu import Response
-from cards.emulation import Emulator, Refusal, kept
+from cards.emulation import Emulator, Refusal, kept, sign_high_or_low
 from cards.errors import NotSupported
-from cards.keycard import (
-    AID,
-    NAME,
-    emulator_attestation,
-    emulator_channel,
-    emulator_codes,
-    emulator_extras,
-    emulator_keys,
+from cards.keycard import AID, NAME, emulator_keys, emulator_memory
+from cards.keycard.emulator_memory import (
+    SLOTS,
+    Card,
+    Flash,
+    Handler,
+    Power,
+    Request,
+    need_pin,
+    revived,
 )
-from cards.keycard.emulator_memory import SLOTS, Card, Flash, Handler, Power, Request, revived
-from cards.keycard.wire import CAPABILITIES, POINT, STATUS_READY, Ins, Sw, Tag, cbc_decrypt, tlv
+from cards.keycard.roots import TEST_PRIVATE_KEY
+from cards.keycard.wire import (
+    BLOCK,
+    CAPABILITIES,
+    CERTIFICATE,
+    EPHEMERAL_SLOT,
+    POINT,
+    STATUS_READY,
+    CbcKeys,
+    CcmKeys,
+    Ins,
+    Sw,
+    Tag,
+    cbc_decrypt,
+    cbc_encrypt,
+    ccm_open,
+    ccm_seal,
+    handshake_digest,
+    tlv,
+)
 
 SELECT = bytes.fromhex("00A404")
 APPLETS = {"keycard": AID, "ident": bytes.fromhex("A00000080400010401")}
@@ -27,20 +49,9 @@ AID_MIN = 8
 UID = 16
 RESET_MAGIC = (0xAA, 0x55)
 SURVIVES_RESET = {"profile", "uid", "identity", "certificate", "one_byte_short"}
-HANDLERS: dict[int, Handler] = (
-    emulator_codes.HANDLERS | emulator_keys.HANDLERS | emulator_extras.HANDLERS
-)
-CBC_HANDLERS: dict[int, Handler] = (
-    HANDLERS
-    | emulator_keys.ONLY_BEFORE_4
-    | {
-        Ins.MUTUALLY_AUTHENTICATE: emulator_channel.mutually_authenticate,
-        Ins.UNPAIR: emulator_channel.unpair,
-        Ins.IDENTIFY: emulator_attestation.identify,
-    }
-)
-CCM_HANDLERS: dict[int, Handler] = HANDLERS | emulator_extras.SINCE_4
 WITH_OR_WITHOUT_CHANNEL = {Ins.IDENTIFY, Ins.GET_DATA}
+HASH = 32
+ANY, EPHEMERAL, PERSISTENT = range(3)
 KeycardEmulator = Emulator[Flash, Card]
 
 
@@ -48,7 +59,7 @@ def emulate(profile: str) -> KeycardEmulator:
     """Make a card as it leaves the factory, certified by the test key."""
     card = blank(profile)
     card.flash.identity = PrivateKey().secret
-    card.flash.certificate = emulator_attestation.certificate(card.flash.identity)
+    card.flash.certificate = certificate(card.flash.identity)
     return card
 
 
@@ -91,7 +102,7 @@ def _route(card: Card, apdu: bytes) -> bytes:
     if apdu.startswith(SELECT):
         return _select(card, request.data)
     if card.power.selected == "ident":
-        return emulator_attestation.personalise(card, request)
+        return personalise(card, request)
     if card.power.selected != "keycard":
         raise Refusal(Sw.UNKNOWN_INS)
     return (_ccm_applet if card.flash.certified else _cbc_applet)(card, apdu, request)
@@ -120,7 +131,7 @@ def _application(card: Card) -> bytes:
         tlv(Tag.INSTANCE_UID, flash.uid)
         + key
         + tlv(Tag.INTEGER, flash.version)
-        + tlv(Tag.INTEGER, bytes((len(emulator_channel.free_slots(card)),)))
+        + tlv(Tag.INTEGER, bytes((len(free_slots(card)),)))
         + _key_and_capabilities(flash),
     )
 
@@ -169,12 +180,12 @@ def _initialise(card: Card, request: Request) -> bytes:
     point, rest = request.data[1 : 1 + POINT], request.data[1 + POINT :]
     if request.data[:1] != bytes((POINT,)):
         raise Refusal(Sw.WRONG_DATA)
-    shared_x = emulator_channel.shared_x(card.flash.channel_key, point)
+    shared = shared_x(card.flash.channel_key, point)
     try:
-        plain = cbc_decrypt(shared_x, rest[:16], rest[16:])
+        plain = cbc_decrypt(shared, rest[:16], rest[16:])
     except ValueError:
         raise Refusal(Sw.WRONG_DATA) from None
-    emulator_codes.initialise(card, plain)
+    emulator_memory.initialise(card, plain)
     card.flash.channel_key = PrivateKey().secret
     return b""
 
@@ -188,13 +199,13 @@ def _ccm_applet(card: Card, apdu: bytes, request: Request) -> bytes:
     if request.ins == Ins.FACTORY_RESET:
         return _factory_reset(card, request)
     if request.ins == Ins.OPEN:
-        return emulator_channel.open_certified(card, request)
+        return open_certified(card, request)
     if request.ins != Ins.SECURED or card.power.channel is None:
         raise Refusal(Sw.CONDITIONS)
     inner = card.power.channel.unwrap(apdu)
     if not card.flash.initialised and inner.ins != Ins.GET_CHALLENGE:
         if inner.ins == Ins.INIT:
-            emulator_codes.initialise(card, inner.data)
+            emulator_memory.initialise(card, inner.data)
         return b""
     if inner.ins not in CCM_HANDLERS:
         raise Refusal(Sw.UNKNOWN_INS)
@@ -218,12 +229,213 @@ def _need_certificate(card: Card) -> None:
         raise Refusal(Sw.CONDITIONS)
 
 
+class CbcCardChannel:
+    """The card's end of a 3.x channel."""
+
+    def __init__(self, keys: CbcKeys, iv: bytes) -> None:
+        """Begin with the initial vector the host was told."""
+        self._keys = keys
+        self._iv = iv
+
+    def unwrap(self, apdu: bytes) -> Request:
+        """Check the MAC, then decrypt; the MAC is the vector from then on."""
+        request = Request.read(apdu)
+        mac, ciphertext = request.data[:BLOCK], request.data[BLOCK:]
+        if not ciphertext or len(ciphertext) % BLOCK:
+            raise Refusal(Sw.SECURITY)
+        if not hmac.compare_digest(mac, self._keys.mac(apdu[:5], ciphertext)):
+            raise Refusal(Sw.SECURITY)
+        try:
+            plain = cbc_decrypt(self._keys.cipher_key, self._iv, ciphertext)
+        except ValueError:
+            raise Refusal(Sw.SECURITY) from None
+        self._iv = mac
+        return request._replace(data=plain)
+
+    def wrap(self, data: bytes, sw: int) -> bytes:
+        """Encrypt data and status word under the last vector, whoever set it."""
+        ciphertext = cbc_encrypt(self._keys.cipher_key, self._iv, data + sw.to_bytes(2))
+        self._iv = self._keys.answer_mac(ciphertext)
+        return self._iv + ciphertext
+
+
+class CcmCardChannel:
+    """The card's end of a 4.0 channel."""
+
+    def __init__(self, keys: CcmKeys) -> None:
+        """Begin at counter 0."""
+        self._keys = keys
+        self._counter = 0
+
+    def unwrap(self, apdu: bytes) -> Request:
+        """Open what SECURED carries."""
+        try:
+            inner = ccm_open(self._keys.to_card, self._counter, Request.read(apdu).data)
+        except ValueError:
+            raise Refusal(Sw.SECURITY) from None
+        return Request.read(inner)
+
+    def wrap(self, data: bytes, sw: int) -> bytes:
+        """Seal data and status word under the command's counter."""
+        sealed = ccm_seal(self._keys.to_host, self._counter, data + sw.to_bytes(2))
+        self._counter += 1
+        return sealed
+
+
+def open_paired(card: Card, request: Request) -> bytes:
+    """OPEN of 3.x: needs a pairing, and authenticates nobody yet."""
+    card.close_channel()
+    pairing_key = card.flash.pairings.get(request.p1)
+    if request.p1 == EPHEMERAL_SLOT:
+        pairing_key = card.power.passing_pairing
+    if not pairing_key:
+        raise Refusal(Sw.WRONG_P1_P2)
+    shared = shared_x(card.flash.channel_key, request.data)
+    salt, iv = secrets.token_bytes(HASH), secrets.token_bytes(BLOCK)
+    card.power.channel = CbcCardChannel(CbcKeys.derive(shared, pairing_key, salt), iv)
+    return salt + iv
+
+
+def mutually_authenticate(card: Card, request: Request) -> bytes:
+    """MUTUALLY AUTHENTICATE: a command that decrypts is proof enough."""
+    if len(request.data) != HASH:
+        raise Refusal(Sw.SECURITY)
+    card.power.authenticated = True
+    return secrets.token_bytes(HASH)
+
+
+def open_certified(card: Card, request: Request) -> bytes:
+    """OPEN of 4.0: the identity key signs for both halves."""
+    card.close_channel()
+    if request.p1 or request.p2:
+        raise Refusal(Sw.WRONG_P1_P2)
+    if len(request.data) != HASH + POINT:
+        raise Refusal(Sw.WRONG_DATA)
+    salt, host_point = request.data[:HASH], request.data[HASH:]
+    ephemeral = PrivateKey()
+    shared = shared_x(ephemeral.secret, host_point)
+    point = ephemeral.public_key.format(compressed=False)
+    digest = handshake_digest(salt, host_point, point)
+    card.power.channel = CcmCardChannel(CcmKeys.derive(shared, salt))
+    card.power.authenticated = True
+    return point + sign_high_or_low(card.flash.identity, digest)
+
+
+def pair(card: Card, request: Request) -> bytes:
+    """PAIR: both ends show that they know the secret, then a slot gets a key."""
+    if card.power.authenticated:
+        raise Refusal(Sw.CONDITIONS)
+    if request.p1 == 0:
+        return _pair_first(card, request)
+    if request.p1 != 1 or not card.power.pairing_challenge:
+        raise Refusal(Sw.WRONG_P1_P2)
+    return _pair_last(card, request)
+
+
+def unpair(card: Card, request: Request) -> bytes:
+    """UNPAIR: free a slot."""
+    need_pin(card)
+    if request.p1 >= SLOTS[card.flash.profile]:
+        raise Refusal(Sw.WRONG_P1_P2)
+    card.flash.pairings.pop(request.p1, None)
+    return b""
+
+
+def free_slots(card: Card) -> list[int]:
+    """Return the slots that nobody has."""
+    return [slot for slot in range(SLOTS[card.flash.profile]) if slot not in card.flash.pairings]
+
+
+def _pair_first(card: Card, request: Request) -> bytes:
+    if len(request.data) != HASH:
+        raise Refusal(Sw.WRONG_DATA)
+    knows_ephemeral = card.flash.profile != "3.1"
+    mode = request.p2 if knows_ephemeral else PERSISTENT
+    if mode == PERSISTENT and not free_slots(card):
+        raise Refusal(Sw.NO_SLOT)
+    card.power.pairing_challenge = secrets.token_bytes(HASH)
+    card.power.pairing_passes = mode == EPHEMERAL or not free_slots(card)
+    proof = hashlib.sha256(card.flash.pairing_secret + request.data).digest()
+    return proof + card.power.pairing_challenge
+
+
+def _pair_last(card: Card, request: Request) -> bytes:
+    challenge, card.power.pairing_challenge = card.power.pairing_challenge, b""
+    if len(request.data) != HASH:
+        raise Refusal(Sw.WRONG_DATA)
+    secret = card.flash.pairing_secret
+    if not hmac.compare_digest(request.data, hashlib.sha256(secret + challenge).digest()):
+        raise Refusal(Sw.SECURITY)
+    salt = secrets.token_bytes(HASH)
+    key = hashlib.sha256(secret + salt).digest()
+    if card.power.pairing_passes:
+        card.power.passing_pairing = key
+        return bytes((EPHEMERAL_SLOT,)) + salt
+    slot = free_slots(card)[0]
+    card.flash.pairings[slot] = key
+    return bytes((slot,)) + salt
+
+
+def shared_x(key: bytes, point: bytes) -> bytes:
+    """Return the x coordinate of the Diffie-Hellman point, or refuse the point."""
+    if len(point) != POINT or point[0] != 4:
+        raise Refusal(Sw.WRONG_DATA)
+    try:
+        return PublicKey(point).multiply(key).format()[1:]
+    except ValueError:
+        raise Refusal(Sw.WRONG_DATA) from None
+
+
+def certificate(identity: bytes) -> bytes:
+    """Certify an identity key by the test key: key, r‖s, recovery number."""
+    key = PrivateKey(identity).public_key.format()
+    digest = hashlib.sha256(key).digest()
+    return key + PrivateKey(TEST_PRIVATE_KEY).sign_recoverable(digest, hasher=None)
+
+
+def identify(card: Card, request: Request) -> bytes:
+    """IDENTIFY CARD: sign the nonce itself, as if it were a digest."""
+    if not card.flash.certificate:
+        raise Refusal(Sw.CONDITIONS)
+    if len(request.data) != HASH:
+        raise Refusal(Sw.WRONG_DATA)
+    proof = sign_high_or_low(card.flash.identity, request.data)
+    content = tlv(Tag.CERTIFICATE, card.flash.certificate) + proof
+    return tlv(Tag.SIGNATURE_TEMPLATE, content)
+
+
+def personalise(card: Card, request: Request) -> bytes:
+    """STORE DATA of the Ident applet: certificate and key, once."""
+    if request.ins != Ins.STORE_DATA:
+        raise Refusal(Sw.UNKNOWN_INS)
+    if card.flash.certificate:
+        raise Refusal(Sw.CONDITIONS)
+    if len(request.data) != CERTIFICATE + HASH:
+        raise Refusal(Sw.WRONG_DATA)
+    card.flash.certificate, card.flash.identity = (
+        request.data[:CERTIFICATE],
+        request.data[CERTIFICATE:],
+    )
+    return b""
+
+
+HANDLERS: dict[int, Handler] = emulator_memory.HANDLERS | emulator_keys.HANDLERS
+CBC_HANDLERS: dict[int, Handler] = (
+    HANDLERS
+    | emulator_keys.BEFORE_4
+    | {
+        Ins.MUTUALLY_AUTHENTICATE: mutually_authenticate,
+        Ins.UNPAIR: unpair,
+        Ins.IDENTIFY: identify,
+    }
+)
+CCM_HANDLERS: dict[int, Handler] = HANDLERS | emulator_keys.SINCE_4
 BEFORE_INIT: dict[int, Handler] = {
-    Ins.IDENTIFY: emulator_attestation.identify,
+    Ins.IDENTIFY: identify,
     Ins.INIT: _initialise,
 }
 IN_CLEAR: dict[int, Handler] = {
-    Ins.OPEN: emulator_channel.open_paired,
-    Ins.PAIR: emulator_channel.pair,
+    Ins.OPEN: open_paired,
+    Ins.PAIR: pair,
 }
 VARIANTS: Mapping[str, Callable[[str], KeycardEmulator]] = {"uncertified": uncertified}

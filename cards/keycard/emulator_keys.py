@@ -1,17 +1,17 @@
-"""The emulated Keycard's keys: loaded, made, derived, exported, signed with."""
+"""The emulated Keycard's keys, and what it makes of them; words, data and random bytes besides."""
 
 import hashlib
+import hmac
 import secrets
 
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from cards.bip32 import master_key, path_steps
 from cards.emulation import Node, Refusal, sign_high_or_low
 from cards.errors import ProtocolError
-from cards.keycard.emulator_codes import need_pin
-from cards.keycard.emulator_memory import Card, Handler, Request
-from cards.keycard.wire import Ins, Sw, Tag, template, tlv
+from cards.keycard.emulator_memory import Card, Handler, Request, need_pin
+from cards.keycard.wire import POINT, Ins, Sw, Tag, template, tlv
 from cards.signature import CURVE_ORDER
 
 STEP = 4
@@ -25,6 +25,12 @@ FROM_PARENT, FROM_CURRENT, SOURCES = 0x40, 0x80, 0xC0
 EXPORTABLE = bytes.fromhex("8000002B8000003C8000062D")
 EXPORTABLE_DEPTH = 5
 ANY_SEED = b"\x03\x02"
+CHECKSUM_SIZES = range(4, 9)
+WORD_BITS = 11
+DATA_MAX = {0: 127, 1: 500, 2: 127}
+BIP85 = bytes.fromhex("84FD1D48")
+BIP85_SIZES = range(1, 65)
+NIP44 = bytes.fromhex("8000002C800004D5")
 
 
 def derive(card: Card, path: bytes) -> Node:
@@ -214,14 +220,83 @@ def _replace_key(card: Card, key: bytes, chain_code: bytes) -> bytes:
     return flash.key_uid
 
 
+def generate_mnemonic(_card: Card, request: Request) -> bytes:
+    """GENERATE MNEMONIC: word numbers, which the card forgets at once; needs no PIN."""
+    if request.p1 not in CHECKSUM_SIZES:
+        raise Refusal(Sw.WRONG_P1_P2)
+    entropy = secrets.token_bytes(4 * request.p1)
+    checksum = hashlib.sha256(entropy).digest()[0] >> (8 - request.p1)
+    bits = int.from_bytes(entropy) << request.p1 | checksum
+    count = 3 * request.p1
+    words = [bits >> (WORD_BITS * at) & 0x7FF for at in reversed(range(count))]
+    return b"".join(word.to_bytes(2) for word in words)
+
+
+def store_data(card: Card, request: Request) -> bytes:
+    """STORE DATA: public, NDEF or cash."""
+    need_pin(card)
+    if request.p1 not in DATA_MAX:
+        raise Refusal(Sw.WRONG_P1_P2)
+    if len(request.data) > DATA_MAX[request.p1]:
+        raise Refusal(Sw.WRONG_DATA)
+    card.flash.data[request.p1] = request.data
+    return b""
+
+
+def fetch_data(card: Card, request: Request) -> bytes:
+    """GET DATA."""
+    if request.p1 not in DATA_MAX:
+        raise Refusal(Sw.WRONG_P1_P2)
+    return card.flash.data.get(request.p1, b"")
+
+
+def draw_challenge(_card: Card, request: Request) -> bytes:
+    """GET CHALLENGE: random bytes."""
+    return secrets.token_bytes(request.p1)
+
+
+def export_bip85(card: Card, request: Request) -> bytes:
+    """EXPORT BIP85: entropy below m/83696968', hardened all the way."""
+    need_pin(card)
+    path = request.data
+    hardened = all(first & 0x80 for first in path[::STEP])
+    if request.p1 not in BIP85_SIZES or not path.startswith(BIP85):
+        raise Refusal(Sw.WRONG_DATA)
+    if len(path) < 2 * STEP or not hardened:
+        raise Refusal(Sw.WRONG_DATA)
+    key = derive(card, path).key
+    return hmac.digest(b"bip-entropy-from-k", key, "sha512")[: request.p1]
+
+
+def ecdh(card: Card, request: Request) -> bytes:
+    """ECDH with a key of NIP 44 or EIP 1581."""
+    need_pin(card)
+    point, path = request.data[:POINT], request.data[POINT:]
+    allowed = path.startswith((NIP44, EXPORTABLE))
+    if not allowed or len(path) < EXPORTABLE_DEPTH * STEP:
+        raise Refusal(Sw.CONDITIONS)
+    try:
+        return PublicKey(point).multiply(derive(card, path).key).format()[1 : 1 + HASH]
+    except ValueError:
+        raise Refusal(Sw.WRONG_DATA) from None
+
+
 HANDLERS: dict[int, Handler] = {
     Ins.LOAD_KEY: load_key,
     Ins.GENERATE_KEY: generate_key,
     Ins.REMOVE_KEY: remove_key,
     Ins.EXPORT_KEY: export_key,
     Ins.SIGN: sign,
+    Ins.GENERATE_MNEMONIC: generate_mnemonic,
+    Ins.STORE_DATA: store_data,
+    Ins.GET_DATA: fetch_data,
 }
-ONLY_BEFORE_4: dict[int, Handler] = {
+BEFORE_4: dict[int, Handler] = {
     Ins.DERIVE_KEY: derive_key,
     Ins.SET_PINLESS_PATH: set_pinless_path,
+}
+SINCE_4: dict[int, Handler] = {
+    Ins.GET_CHALLENGE: draw_challenge,
+    Ins.EXPORT_BIP85: export_bip85,
+    Ins.ECDH: ecdh,
 }

@@ -1,4 +1,4 @@
-"""What an emulated Keycard remembers: in its flash, and while it has power."""
+"""What an emulated Keycard remembers, and its codes: INIT, PIN, duress PIN, PUK."""
 
 import hashlib
 import secrets
@@ -9,11 +9,15 @@ from typing import Any, NamedTuple, Protocol, Self
 from coincurve import PrivateKey
 
 from cards.emulation import Code, Refusal
-from cards.keycard.wire import Sw
+from cards.keycard.wire import Ins, Sw, Tag, tlv
 
 PIN_TRIES = 3
 PUK_TRIES = 5
 SLOTS = {"3.1": 5, "3.2": 10, "4.0": 0}
+PIN, PUK, PAIRING = 6, 12, 32
+TRIES = 2
+PIN_LIMITS, PUK_LIMITS = range(2, 11), range(3, 13)
+OF_PIN, OF_PUK, OF_PAIRING = range(3)
 
 
 class Request(NamedTuple):
@@ -135,3 +139,99 @@ def digits(data: bytes, count: int) -> bytes:
     if len(data) != count or not data.isdigit():
         raise Refusal(Sw.WRONG_DATA)
     return data
+
+
+def initialise(card: Card, data: bytes) -> None:
+    """Take PIN, PUK, pairing secret (3.x), and perhaps tries and a duress PIN (INIT)."""
+    flash = card.flash
+    secret_size = 0 if flash.certified else PAIRING
+    head = PIN + PUK + secret_size
+    if len(data) - head not in {0, TRIES, TRIES + PIN}:
+        raise Refusal(Sw.WRONG_DATA)
+    pin, puk = digits(data[:PIN], PIN), digits(data[PIN : PIN + PUK], PUK)
+    tries = data[head : head + TRIES] or bytes((PIN_TRIES, PUK_TRIES))
+    if tries[0] not in PIN_LIMITS or tries[1] not in PUK_LIMITS:
+        raise Refusal(Sw.WRONG_DATA)
+    given = data[head + TRIES :]
+    duress = digits(given, PIN) if given else pin if flash.certified else puk[:PIN]
+    flash.pin, flash.duress = Code.fresh(pin, tries[0]), Code.fresh(duress, tries[0])
+    flash.puk = Code.fresh(puk, tries[1])
+    flash.pairing_secret = data[PIN + PUK : head]
+    flash.initialised = True
+
+
+def verify_pin(card: Card, request: Request) -> bytes:
+    """VERIFY PIN: either PIN opens the card; where both are the same, the duress PIN wins."""
+    candidate = digits(request.data, PIN)
+    flash, power = card.flash, card.power
+    power.verified = False
+    under_duress, main = flash.duress.matches(candidate), flash.pin.matches(candidate)
+    for code in (flash.pin, flash.duress):
+        code.count(right=under_duress or main)
+    if not under_duress and not main:
+        raise Refusal(Sw.TRIES_LEFT | flash.pin.left)
+    power.verified, power.under_duress = True, under_duress
+    return b""
+
+
+def change_secret(card: Card, request: Request) -> bytes:
+    """CHANGE PIN: of what P1 says; the old value is not asked for."""
+    need_pin(card)
+    flash, data = card.flash, request.data
+    if request.p1 == OF_PIN:
+        active = flash.duress if card.power.under_duress else flash.pin
+        active.value = digits(data, PIN)
+    elif request.p1 == OF_PUK:
+        flash.puk = Code.fresh(digits(data, PUK), flash.puk.limit)
+    elif request.p1 == OF_PAIRING and not flash.certified:
+        if len(data) != PAIRING:
+            raise Refusal(Sw.WRONG_DATA)
+        flash.pairing_secret = data
+    else:
+        raise Refusal(Sw.WRONG_P1_P2)
+    return b""
+
+
+def unblock_pin(card: Card, request: Request) -> bytes:
+    """UNBLOCK PIN: PUK and new PIN, for a blocked one only; leaves it verified."""
+    flash = card.flash
+    if flash.pin.left:
+        raise Refusal(Sw.CONDITIONS)
+    if len(request.data) != PUK + PIN:
+        raise Refusal(Sw.WRONG_DATA)
+    puk, new = digits(request.data[:PUK], PUK), digits(request.data[PUK:], PIN)
+    right = flash.puk.matches(puk)
+    flash.puk.count(right=right)
+    if not right:
+        raise Refusal(Sw.TRIES_LEFT | flash.puk.left)
+    flash.pin = Code.fresh(new, flash.pin.limit)
+    if not flash.certified:
+        flash.duress.count(right=True)
+    card.power.verified, card.power.under_duress = True, False
+    return b""
+
+
+def tell_status(card: Card, request: Request) -> bytes:
+    """GET STATUS: counters and whether there is a key; before 4.0 the current path too."""
+    if request.p1 == 1 and not card.flash.certified:
+        return card.flash.current_path
+    if request.p1:
+        raise Refusal(Sw.WRONG_P1_P2)
+    flash = card.flash
+    counted = b"".join(tlv(Tag.INTEGER, bytes((code.left,))) for code in (flash.pin, flash.puk))
+    has_key = tlv(Tag.BOOLEAN, b"\xff" if flash.key else b"\0")
+    return tlv(Tag.STATUS_TEMPLATE, counted + has_key)
+
+
+def need_pin(card: Card) -> None:
+    """Refuse unless a PIN has been verified."""
+    if not card.power.verified:
+        raise Refusal(Sw.CONDITIONS)
+
+
+HANDLERS: dict[int, Handler] = {
+    Ins.VERIFY_PIN: verify_pin,
+    Ins.CHANGE_SECRET: change_secret,
+    Ins.UNBLOCK_PIN: unblock_pin,
+    Ins.GET_STATUS: tell_status,
+}

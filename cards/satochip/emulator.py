@@ -1,25 +1,38 @@
 """A Satochip made of software: what comes in, who answers it, and in which order it is refused."""
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from coincurve import PrivateKey, PublicKey
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from cards.apdu import Response
-from cards.emulation import Emulator, Refusal, kept, random_key
+from cards.emulation import Emulator, Refusal, kept, random_key, sign_high_or_low
 from cards.errors import NotSupported
-from cards.satochip import emulator_attestation, emulator_codes, emulator_extras, emulator_keys
-from cards.satochip.emulator_channel import open_channel, unwrap, wrap
+from cards.satochip import emulator_keys, emulator_memory
+from cards.satochip.emulator_keys import authenticated, prefixed, signed_key
 from cards.satochip.emulator_memory import (
     DEFAULT_PIN,
     RESET_SIGNALS,
     WITH_POLICIES,
     Card,
+    Channel,
     Flash,
     Handler,
+    Reader,
     Request,
     fresh_code,
     revived,
 )
-from cards.satochip.wire import CLA, Ins, Sw
+from cards.satochip.roots import TEST_SUB_CA, TEST_SUB_CA_KEY
+from cards.satochip.wire import BLOCK, CLA, ChannelKeys, Ins, Sw
 
 PROFILES = ("0.12-0.6", "0.14-0.1", "0.14-0.5", "0.16-0.0")
 INSTANCE_AID = bytes.fromhex("5361746F4368697000")
@@ -52,6 +65,17 @@ TAPROOT = {Ins.TAPROOT_TWEAK, Ins.SIGN_SCHNORR}
 RESET_CONFIRMATION = (0xAA, 0x55)
 PARSED_TRANSACTIONS = {0x6E, 0x6F, 0x71}
 SIGN_SHORT_MESSAGE = 0x72
+LABEL_MAX = 64
+LABEL_SET, LABEL_SHOW = 0, 1
+FEATURES = ("schnorr", "nostr", "liquid")
+BLOCKED = 2
+IV_RANDOM = 12
+MAC_SIZE = 20
+POINT = 65
+INIT, PROCESS = 1, 2
+NONCE = 32
+VALID_FROM = datetime(2020, 12, 1, 12, tzinfo=UTC)
+VALID_UNTIL = datetime(2040, 12, 1, 12, tzinfo=UTC)
 SatochipEmulator = Emulator[Flash, Card]
 
 
@@ -59,8 +83,8 @@ def emulate(profile: str) -> SatochipEmulator:
     """Make a card as it leaves the factory, certified by the test sub-CA."""
     card = uncertified(profile)
     flash = card.flash
-    name = emulator_attestation.common_name(flash.serials)
-    flash.certificate = emulator_attestation.device_certificate(flash.authentikey, name)
+    name = common_name(flash.serials)
+    flash.certificate = device_certificate(flash.authentikey, name)
     flash.personalised = True
     return card
 
@@ -225,11 +249,183 @@ def erase(card: Card) -> None:
     flash.reset_signals_left = RESET_SIGNALS
 
 
-HANDLERS: dict[int, Handler] = (
-    emulator_codes.HANDLERS
-    | emulator_keys.HANDLERS
-    | emulator_attestation.HANDLERS
-    | emulator_extras.HANDLERS
-    | {Ins.GET_STATUS: status, Ins.FACTORY_RESET: factory_reset}
-)
+def open_channel(card: Card, request: Request) -> bytes:
+    """INIT SECURE CHANNEL: agree on keys; the answer proves whose card this is."""
+    point = request.data
+    if len(point) < POINT:
+        raise Refusal(Sw.WRONG_LENGTH)
+    if point[0] != 4:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    ephemeral = PrivateKey()
+    try:
+        shared = PublicKey(point[:POINT]).multiply(ephemeral.secret)
+    except ValueError:
+        raise Refusal(Sw.INVALID_PARAMETER) from None
+    card.power.channel = Channel(ChannelKeys.derive(shared.format()[1:]))
+    return authenticated(card, signed_key(ephemeral.secret))
+
+
+def unwrap(channel: Channel, request: Request) -> Request:
+    """Check a frame (PROCESS SECURE CHANNEL) in the card's own order and open it."""
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
+    iv = fields.take(BLOCK)
+    ciphertext = fields.take(fields.short())
+    if fields.short() != MAC_SIZE:
+        raise Refusal(Sw.CHANNEL_MAC)
+    if not hmac.compare_digest(channel.keys.mac(iv, ciphertext), fields.take(MAC_SIZE)):
+        raise Refusal(Sw.CHANNEL_MAC)
+    counter = int.from_bytes(iv[IV_RANDOM:])
+    if not counter % 2 or counter <= channel.counter:
+        raise Refusal(Sw.CHANNEL_IV)
+    channel.counter = counter + 1
+    if not ciphertext or len(ciphertext) % BLOCK:
+        raise Refusal(Sw.INTERNAL_ERROR)
+    return Request.read(channel.keys.decrypt(iv, ciphertext))
+
+
+def wrap(channel: Channel, data: bytes) -> bytes:
+    """Encrypt an answer that has data; it bears no code."""
+    if not data:
+        return b""
+    iv = secrets.token_bytes(IV_RANDOM) + channel.counter.to_bytes(4)
+    return iv + prefixed(channel.keys.encrypt(iv, data))
+
+
+def common_name(serials: Mapping[int, bytes]) -> str:
+    """Return the name a card's certificate bears: SHA-1 of what the card manager answers."""
+    answers = b"".join(serials[tag] for tag in SERIAL_SIZES)
+    return hashlib.sha1(answers, usedforsecurity=False).hexdigest().upper()
+
+
+def device_certificate(authentikey: bytes, subject: str) -> bytes:
+    """Issue a card's certificate (DER) by the test sub-CA."""
+    issuer = x509.load_der_x509_certificate(TEST_SUB_CA)
+    point = PrivateKey(authentikey).public_key.format(compressed=False)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(issuer.subject)
+        .public_key(ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), point))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(VALID_FROM)
+        .not_valid_after(VALID_UNTIL)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    )
+    authority = ec.derive_private_key(int.from_bytes(TEST_SUB_CA_KEY), ec.SECP256K1())
+    return builder.sign(authority, hashes.SHA512()).public_bytes(Encoding.DER)
+
+
+def export_certificate(card: Card, request: Request) -> bytes:
+    """EXPORT PKI CERTIFICATE: first its size, then pieces of it."""
+    certificate = card.flash.certificate
+    if request.p2 == INIT:
+        return len(certificate).to_bytes(2)
+    if request.p2 != PROCESS:
+        raise Refusal(Sw.INCORRECT_P2)
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
+    offset, size = fields.short(), fields.short()
+    _check_piece(offset, size, certificate)
+    return certificate[offset : offset + size]
+
+
+def challenge_response(card: Card, request: Request) -> bytes:
+    """CHALLENGE RESPONSE PKI: sign a nonce of the host's together with one of the card's."""
+    if len(request.data) != NONCE:
+        raise Refusal(Sw.WRONG_LENGTH)
+    nonce = secrets.token_bytes(NONCE)
+    digest = hashlib.sha256(b"Challenge:" + nonce + request.data).digest()
+    return nonce + prefixed(sign_high_or_low(card.flash.authentikey, digest))
+
+
+def export_public_key(card: Card, _request: Request) -> bytes:
+    """EXPORT PKI PUBKEY: what the factory certifies."""
+    _need_unlocked(card)
+    return PrivateKey(card.flash.authentikey).public_key.format(compressed=False)
+
+
+def sign_request(card: Card, request: Request) -> bytes:
+    """SIGN PKI CSR: sign the hash of a certificate request."""
+    _need_unlocked(card)
+    if len(request.data) != NONCE:
+        raise Refusal(Sw.WRONG_LENGTH)
+    return sign_high_or_low(card.flash.authentikey, request.data)
+
+
+def import_certificate(card: Card, request: Request) -> bytes:
+    """IMPORT PKI CERTIFICATE: first its size, then pieces of it."""
+    _need_unlocked(card)
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
+    if request.p2 == INIT:
+        card.flash.certificate = bytes(fields.short())
+        return b""
+    if request.p2 != PROCESS:
+        raise Refusal(Sw.INCORRECT_P2)
+    offset = fields.short()
+    piece = fields.take(fields.short())
+    old = card.flash.certificate
+    _check_piece(offset, len(piece), old)
+    card.flash.certificate = old[:offset] + piece + old[offset + len(piece) :]
+    return b""
+
+
+def _check_piece(offset: int, size: int, certificate: bytes) -> None:
+    """Refuse a piece that does not begin and end inside of the certificate."""
+    if offset >= len(certificate) or offset + size > len(certificate):
+        raise Refusal(Sw.WRONG_LENGTH)
+
+
+def lock(card: Card, _request: Request) -> bytes:
+    """LOCK PKI: end personalisation."""
+    _need_unlocked(card)
+    card.flash.personalised = True
+    return b""
+
+
+def _need_unlocked(card: Card) -> None:
+    if card.flash.personalised:
+        raise Refusal(Sw.PKI_LOCKED)
+
+
+def label(card: Card, request: Request) -> bytes:
+    """LABEL: P2 0 sets it, or erases it where no text comes; 1 shows it."""
+    if request.p2 == LABEL_SHOW:
+        return bytes((len(card.flash.label),)) + card.flash.label
+    if request.p2 != LABEL_SET:
+        raise Refusal(Sw.INCORRECT_P2)
+    text = Reader(request.data).prefixed() if request.data else b""
+    if len(text) > LABEL_MAX:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    card.flash.label = text
+    return b""
+
+
+def set_feature_policy(card: Card, request: Request) -> bytes:
+    """SET FEATURE POLICY: the feature in P1, its policy in P2; what is blocked stays so."""
+    if card.flash.release < WITH_POLICIES:
+        raise Refusal(Sw.UNKNOWN_INS)
+    if request.p1 >= len(FEATURES):
+        raise Refusal(Sw.INCORRECT_P1)
+    if request.p2 > BLOCKED:
+        raise Refusal(Sw.INCORRECT_P2)
+    feature = FEATURES[request.p1]
+    if getattr(card.flash.policies, feature) == BLOCKED:
+        raise Refusal(Sw.FEATURE_BLOCKED)
+    setattr(card.flash.policies, feature, request.p2)
+    return b""
+
+
+HANDLERS: dict[int, Handler] = {
+    **emulator_memory.HANDLERS,
+    **emulator_keys.HANDLERS,
+    Ins.GET_STATUS: status,
+    Ins.FACTORY_RESET: factory_reset,
+    Ins.LABEL: label,
+    Ins.SET_FEATURE_POLICY: set_feature_policy,
+    Ins.EXPORT_PKI_CERTIFICATE: export_certificate,
+    Ins.CHALLENGE_RESPONSE_PKI: challenge_response,
+    Ins.EXPORT_PKI_PUBKEY: export_public_key,
+    Ins.SIGN_PKI_CSR: sign_request,
+    Ins.IMPORT_PKI_CERTIFICATE: import_certificate,
+    Ins.LOCK_PKI: lock,
+}
 VARIANTS: Mapping[str, Callable[[str], SatochipEmulator]] = {"uncertified": uncertified}

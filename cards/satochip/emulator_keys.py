@@ -1,22 +1,26 @@
 """The emulated Satochip's seed, derivation cache, key slots, taproot tweak and signatures."""
 
 import hashlib
+import hmac
 import secrets
 
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from cards.bip32 import master_key
 from cards.emulation import Node, Refusal, public_key, sign_high_or_low
-from cards.satochip.emulator_codes import Padding, check_answer, check_flagged_answer
 from cards.satochip.emulator_memory import (
     Card,
     Handler,
+    Padding,
     Reader,
     Request,
+    check_answer,
+    check_flagged_answer,
     check_pin,
     need_no_parameter,
 )
-from cards.satochip.wire import Ins, Sw
+from cards.satochip.wire import BLOCK, Ins, Sw
 from cards.session import HARDENED
 from cards.signature import CURVE_ORDER
 
@@ -31,9 +35,14 @@ BLOB_PLAIN, BLOB_PRIVATE_KEY = 0x00, 0x0C
 TRANSIENT_KEY = (0, 16)
 INS_CACHE_USE = (0x74, 0x75)
 BYPASS = 0x01
-SIZE = 32
 MENDED = (0, 16)
 WITH_BYPASS = (0, 14, 0, 5)
+HEADER = 12
+FINGERPRINT = slice(6, 10)
+MASTER_SEED = 0x10
+SECOND_FACTOR = 0xB0
+POINT = 65
+SHA1_SIZE = 20
 
 
 def signed_key(secret: bytes, head: bytes = b"") -> bytes:
@@ -270,7 +279,7 @@ def tweaked(secret: bytes, root: bytes, version: tuple[int, int]) -> bytes:
     amount = int.from_bytes(tweak(compressed[1:], root, version))
     if amount >= CURVE_ORDER:
         raise Refusal(Sw.TAPROOT_TWEAK)
-    return ((even + amount) % CURVE_ORDER).to_bytes(SIZE)
+    return ((even + amount) % CURVE_ORDER).to_bytes(KEY_SIZE)
 
 
 def taproot_tweak(card: Card, request: Request) -> bytes:
@@ -281,7 +290,7 @@ def taproot_tweak(card: Card, request: Request) -> bytes:
     fields = Reader(request.data, Sw.WRONG_LENGTH)
     root = fields.prefixed()
     mended = card.flash.version >= MENDED
-    if len(root) != SIZE and not (mended and not root):
+    if len(root) != KEY_SIZE and not (mended and not root):
         raise Refusal(Sw.WRONG_LENGTH)
     secret = signing_key(card, request.p1)
     if card.flash.release >= WITH_BYPASS and request.p2 == BYPASS:
@@ -297,20 +306,95 @@ def sign_schnorr(card: Card, request: Request) -> bytes:
     """SIGN SCHNORR HASH: a BIP 340 signature by the tweaked key."""
     _need_feature(card.flash.policies.schnorr)
     fields = Reader(request.data, Sw.WRONG_LENGTH)
-    message = fields.take(SIZE)
+    message = fields.take(KEY_SIZE)
     check_flagged_answer(card, message + Padding.SCHNORR, fields)
     key = card.power.tweaked_key
     if not key:
         raise Refusal(Sw.INCORRECT_INITIALIZATION)
     if card.flash.version < MENDED:
         # Old cards leave their nonce where the tweaked key was: the next signature is by no key.
-        card.power.tweaked_key = secrets.token_bytes(SIZE)
+        card.power.tweaked_key = secrets.token_bytes(KEY_SIZE)
     return PrivateKey(key).sign_schnorr(message)
 
 
 def _need_feature(policy: int) -> None:
     if policy:
         raise Refusal(Sw.FEATURE_BLOCKED)
+
+
+def import_trusted_key(card: Card, request: Request) -> bytes:
+    """Take the authentikey of the SeedKeeper to be trusted; a seeded card takes none."""
+    need_no_seed(card)
+    fields = Reader(request.data)
+    size = fields.short()
+    point = fields.take(POINT)
+    if size != POINT or point[0] != 4:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    card.flash.trusted_key = point
+    return authenticated(card, prefixed(point))
+
+
+def export_trusted_key(card: Card, _request: Request) -> bytes:
+    """Return the trusted authentikey, signed by the card's own."""
+    return authenticated(card, prefixed(_trusted(card)))
+
+
+def import_encrypted(card: Card, request: Request) -> bytes:
+    """Take a seed or a second factor encrypted under the key both cards share."""
+    trusted = _trusted(card)
+    fields = Reader(request.data)
+    header = fields.take(HEADER)
+    if header[0] == MASTER_SEED:
+        need_no_seed(card)
+    elif header[0] != SECOND_FACTOR:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    elif card.flash.second_factor:
+        raise Refusal(Sw.SECOND_FACTOR_SET)
+    iv = fields.take(BLOCK)
+    ciphertext, mac = fields.take(fields.short()), fields.prefixed()
+    if len(mac) != SHA1_SIZE:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    shared = shared_x(card.flash.authentikey, trusted)
+    if not hmac.compare_digest(mac_of(shared, header + ciphertext), mac):
+        raise Refusal(Sw.IMPORT_MAC)
+    if len(ciphertext) % BLOCK:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    cipher = Cipher(algorithms.AES(secret_key(shared)), modes.CBC(iv))
+    plaintext = cipher.decryptor().update(ciphertext)
+    secret = Reader(plaintext).prefixed()
+    if hashlib.sha256(plaintext[: 1 + len(secret)]).digest()[:4] != header[FINGERPRINT]:
+        raise Refusal(Sw.IMPORT_FINGERPRINT)
+    if header[0] == MASTER_SEED:
+        return load_seed(card, secret)
+    if len(secret) != SHA1_SIZE:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    card.flash.second_factor, card.flash.amount_limit = secret, 0
+    return b""
+
+
+def shared_x(secret: bytes, public: bytes) -> bytes:
+    """Return the x coordinate of the Diffie-Hellman point; refuses a point off the curve."""
+    try:
+        return PublicKey(public).multiply(PrivateKey(secret).secret).format()[1:]
+    except ValueError:
+        raise Refusal(Sw.INVALID_PARAMETER) from None
+
+
+def mac_of(shared: bytes, data: bytes) -> bytes:
+    """Return the code over header and ciphertext."""
+    key = hmac.digest(shared, b"secmac", "sha1")
+    return hmac.digest(key, hashlib.sha256(data).digest(), "sha1")
+
+
+def secret_key(shared: bytes) -> bytes:
+    """Return the AES key both cards share."""
+    return hmac.digest(shared, b"seckey", "sha1")[:BLOCK]
+
+
+def _trusted(card: Card) -> bytes:
+    if not card.flash.trusted_key:
+        raise Refusal(Sw.IMPORT_UNTRUSTED)
+    return card.flash.trusted_key
 
 
 HANDLERS: dict[int, Handler] = {
@@ -326,4 +410,7 @@ HANDLERS: dict[int, Handler] = {
     **dict.fromkeys(INS_CACHE_USE, cache_use),
     Ins.TAPROOT_TWEAK: taproot_tweak,
     Ins.SIGN_SCHNORR: sign_schnorr,
+    Ins.IMPORT_TRUSTED_KEY: import_trusted_key,
+    Ins.EXPORT_TRUSTED_KEY: export_trusted_key,
+    Ins.IMPORT_ENCRYPTED: import_encrypted,
 }

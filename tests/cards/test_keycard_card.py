@@ -5,8 +5,7 @@ import pytest
 from cards.apdu import Command
 from cards.errors import CardError
 from cards.keycard import channel, commands
-from cards.keycard.emulator import blank, emulate
-from cards.keycard.emulator_attestation import certificate
+from cards.keycard.emulator import blank, certificate, emulate
 from cards.keycard.emulator_memory import SLOTS
 from cards.pin import Pin, Secret
 from tests.cards.keycard_host import PIN, PUK, Host, steps

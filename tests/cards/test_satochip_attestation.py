@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from cards.errors import CardNotInitialised, NotGenuine, NotUnlocked, ProtocolError
 from cards.family import Roots, Surroundings
 from cards.pin import Pin
-from cards.satochip import emulator_attestation, roots
+from cards.satochip import emulator, roots
 from cards.satochip.attestation import root_of
 from cards.satochip.emulator import HANDLERS, PROFILES, SatochipEmulator, emulate
 from cards.satochip.roots import TEST_ROOT, TEST_SUB_CA
@@ -84,7 +84,7 @@ def authentikey(card: SatochipEmulator) -> AuthorityKey:
 
 def issued(card: SatochipEmulator) -> Issue:
     """A good certificate for this card."""
-    chip = emulator_attestation.common_name(card.flash.serials)
+    chip = emulator.common_name(card.flash.serials)
     return replace(DEVICE, subject=chip, key=authentikey(card))
 
 
@@ -158,10 +158,8 @@ class TestVerdicts:
         self, card: SatochipEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         wrong = PrivateKey().secret
-        sign = emulator_attestation.sign_high_or_low
-        monkeypatch.setattr(
-            emulator_attestation, "sign_high_or_low", lambda _key, d: sign(wrong, d)
-        )
+        sign = emulator.sign_high_or_low
+        monkeypatch.setattr(emulator, "sign_high_or_low", lambda _key, d: sign(wrong, d))
         with pytest.raises(NotGenuine, match="challenge"):
             attested(card)
 

@@ -7,7 +7,7 @@ import pytest
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from cards.satochip import emulator_codes as second_factor
+from cards.satochip import emulator_memory as second_factor
 from cards.satochip.emulator import emulate, revive, uncertified
 from tests.cards.satochip_host import (
     NEW,
