@@ -33,7 +33,6 @@ from coordinator.wallet.coins import (
     tip_height,
 )
 from coordinator.wallet.coins_left import CoinsLeft
-from coordinator.wallet.scripts import script_size
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.creator import Creation
@@ -223,7 +222,7 @@ def consolidation(
         raise UsageError(f"vault {vault_name} has {len(small)} such coins: nothing to merge")
     target = new_address(db, vault)
     wish = Wish((), feerate, target.script_pubkey)
-    most = inputs_max(wish, script_size(stored_policy(vault), branch))
+    most = inputs_max(wish, stored_policy(vault).size_of(branch))
     merged = sorted(small, key=lambda coin: coin.value_sats)[:most]
     named = tuple(coin.outpoint for coin in merged)
     order = Order(vault_name, (), feerate, drain=target.script_pubkey, coins=named, branch=branch)
@@ -260,7 +259,7 @@ def drafted(
 
 def vsize_to_ourselves(vault: Vault, inputs: int, branch: str) -> int:
     """Return the virtual bytes of a transaction with so many inputs and one output of ours."""
-    each = input_weight(script_size(stored_policy(vault), branch))
+    each = input_weight(stored_policy(vault).size_of(branch))
     return vsize_of(transaction_weight(inputs, each, 1, outputs_size=output_size(OWN_OUTPUT)))
 
 
@@ -269,7 +268,7 @@ def _select(db: Session, vault: Vault, policy: Policy, *, order: Order) -> Selec
     coins = offered(db, vault, order)
     confirmed = [c for c in coins if c.height is not None or c.outpoint in order.coins]
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
-    size = script_size(policy, order.branch)
+    size = policy.size_of(order.branch)
     if len(confirmed) < len(coins):
         with suppress(InsufficientFunds):
             return select_coins(confirmed, wish, size, rng=RNG)

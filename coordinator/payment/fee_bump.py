@@ -17,7 +17,7 @@ from coordinator.payment.reviews import descendants_fee, unit_of
 from coordinator.shown_text import sat_per_vbyte
 from coordinator.wallet import coins_left, node_rules
 from coordinator.wallet.branches import chain_clock, opening
-from coordinator.wallet.scripts import script_size, watched
+from coordinator.wallet.scripts import watched
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Selection, Wish, inputs_max, select_coins
 from psbt.errors import InsufficientFunds
@@ -191,7 +191,7 @@ def _coins_of(db: Session, old: Ceremony, psbt: codec.Psbt) -> list[Coin]:
 def _selected(db: Session, old: Ceremony, coins: list[Coin], *, wish: Wish) -> Selection:
     """Pay from the coins of the old payment, and from confirmed ones where those do not reach."""
     vault = old.vault
-    size = script_size(stored_policy(vault), old.branch)
+    size = stored_policy(vault).size_of(old.branch)
     try:
         return select_coins(coins, wish, size, rng=creation.RNG)
     except InsufficientFunds:

@@ -12,7 +12,6 @@ from coordinator.payment import creation
 from coordinator.payment.creation import Order
 from coordinator.vault.addresses import new_address
 from coordinator.wallet.refresh_state import Level, RefreshState, day_of, refresh_state
-from coordinator.wallet.scripts import script_size
 from psbt.coins import Coin, Wish, inputs_max
 from psbt.policy import PRIMARY
 from psbt.weight import fee_at
@@ -76,7 +75,7 @@ def refresh(
     if not coins:
         when = f": the oldest coin is due about {day_of(state.due)}" if state else ""
         raise UsageError(f"no coin of vault {vault.name} is due{when}; --all moves every one")
-    wish, size = Wish((), feerate, creation.OWN_OUTPUT), script_size(stored_policy(vault), branch)
+    wish, size = Wish((), feerate, creation.OWN_OUTPUT), stored_policy(vault).size_of(branch)
     most = inputs_max(wish, size)
     chosen = sorted(coins, key=lambda coin: (coin.height or 0, coin.outpoint))[:most]
     parts = [[coin] for coin in chosen] if apart else [chosen]

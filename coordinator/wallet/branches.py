@@ -1,6 +1,6 @@
 """When the branches of a vault open: for each coin, and for the vault by its oldest one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.chain.block_dates import ChainClock, duration
-from psbt.policy import Branch, Policy
+from psbt.policy import Branch, Policy, Wait
 from storage import chain as chain_book
-from storage.model import Key, Vault
+from storage.model import Vault
 
 REGTEST = "regtest"
 
@@ -31,20 +31,13 @@ class Ripening(NamedTuple):
     date: datetime | None
 
 
-class BranchWait(NamedTuple):
-    """What a branch waits for: so many blocks on a coin, or a height."""
-
-    blocks: int | None
-    height: int | None
-
-
 class BranchLine(NamedTuple):
     """A branch as a vault shows it; `opens` is None where no coin can ripen."""
 
     name: str
     threshold: int
     keys: list[str]
-    wait: BranchWait | None
+    wait: Wait | None
     opens: Opening | None
     open: bool
 
@@ -99,35 +92,22 @@ def branch_lines(db: Session, vault: Vault, policy: Policy) -> list[BranchLine]:
     """Return a vault's branches, the primary first."""
     seen = chain_clock(db, vault)
     heights = [coin.height for coin in chain_book.unspent_coins(db, vault)]
-    labels = {key_identity(place.key): place.label for place in vault.every_key}
-    return [_line(branch, labels, heights, seen=seen) for branch in policy.branches]
-
-
-def _line(
-    branch: Branch,
-    labels: Mapping[tuple[bytes, bytes], str],
-    heights: Sequence[int | None],
-    *,
-    seen: ChainClock | None,
-) -> BranchLine:
-    opens = opening(branch, heights, seen)
-    ripe = seen is not None and any(is_ripe(branch, each, seen.tip) for each in heights)
-    return BranchLine(
-        branch.name,
-        branch.threshold,
-        [
-            labels[use.expression.key.public_key, use.expression.key.chain_code]
-            for use in branch.keys
-        ],
-        BranchWait(*branch.wait) if branch.wait is not None else None,
-        opens,
-        branch.wait is None or ripe,
-    )
-
-
-def key_identity(key: Key) -> tuple[bytes, bytes]:
-    """Return what a key is known by: its public key and chain code."""
-    return key.public_key, key.chain_code
+    labels = {(p.key.public_key, p.key.chain_code): p.label for p in vault.every_key}
+    lines = []
+    for branch in policy.branches:
+        ripe = seen is not None and any(is_ripe(branch, each, seen.tip) for each in heights)
+        keys = (use.expression.key for use in branch.keys)
+        lines.append(
+            BranchLine(
+                branch.name,
+                branch.threshold,
+                [labels[key.public_key, key.chain_code] for key in keys],
+                branch.wait,
+                opening(branch, heights, seen),
+                branch.wait is None or ripe,
+            )
+        )
+    return lines
 
 
 def waiting(blocks: int | None, height: int | None) -> str:

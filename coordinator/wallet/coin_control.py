@@ -34,7 +34,14 @@ def chosen(db: Session, vault: Vault, free: Sequence[Coin], *, choice: Choice) -
     """
     found = list(free)
     if choice.min_confirmations:
-        found = _deep(found, tip_height(db, vault), choice.min_confirmations, vault=vault.name)
+        tip = tip_height(db, vault)
+        depths = {coin: confirmations(coin.height, tip) for coin in free}
+        found = [coin for coin in free if depths[coin] >= choice.min_confirmations]
+        if free and not found:
+            raise UsageError(
+                f"no free coin of vault {vault.name} has {choice.min_confirmations} confirmations; "
+                f"the oldest has {max(depths.values())}"
+            )
     if not (choice.labelled or choice.avoided):
         return found
     names = _names(db, vault, found)
@@ -47,37 +54,22 @@ def chosen(db: Session, vault: Vault, free: Sequence[Coin], *, choice: Choice) -
     ]
 
 
-def _deep(coins: Sequence[Coin], tip: int, least: int, *, vault: str) -> list[Coin]:
-    found = [coin for coin in coins if confirmations(coin.height, tip) >= least]
-    if coins and not found:
-        most = max(confirmations(coin.height, tip) for coin in coins)
-        raise UsageError(
-            f"no free coin of vault {vault} has {least} confirmations; the oldest has {most}"
-        )
-    return found
-
-
 def _names(db: Session, vault: Vault, coins: Sequence[Coin]) -> dict[Coin, set[str]]:
     """Return what each coin goes by."""
-    own, made_by = label_book.named(db, "output"), label_book.named(db, "tx")
-    places = _named_places(db, vault, coins)
-    found = {
-        coin: (
+    own, made_by, addresses = (label_book.named(db, kind) for kind in ("output", "tx", "addr"))
+    policy = stored_policy(vault)
+    places = ((coin.keychain, coin.index) for coin in coins)
+    scripts = scripts_at(policy, places) if addresses else {}
+    called = {
+        place: addresses.get(format_address(script, policy.network))
+        for place, script in scripts.items()
+    }
+    found = {}
+    for coin in coins:
+        names = (
             own.get(str(coin.outpoint)),
             made_by.get(coin.outpoint.txid),
-            places.get((coin.keychain, coin.index)),
+            called.get((coin.keychain, coin.index)),
         )
-        for coin in coins
-    }
-    return {coin: {name for name in names if name} for coin, names in found.items()}
-
-
-def _named_places(db: Session, vault: Vault, coins: Sequence[Coin]) -> dict[tuple[int, int], str]:
-    """Return what the coins' addresses are called, by (keychain, index)."""
-    names = label_book.named(db, "addr")
-    if not names:
-        return {}
-    policy = stored_policy(vault)
-    scripts = scripts_at(policy, ((coin.keychain, coin.index) for coin in coins))
-    addresses = {place: format_address(script, policy.network) for place, script in scripts.items()}
-    return {place: names[address] for place, address in addresses.items() if address in names}
+        found[coin] = {name for name in names if name}
+    return found

@@ -6,17 +6,14 @@ from datetime import datetime
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock
-from coordinator.chain.block_dates import ChainClock
 from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet.branches import Ripening, chain_clock, ripening
 from coordinator.wallet.coins import coin_holders, confirmations, tip_height, unspent
 from coordinator.wallet.scripts import keychain_name
 from psbt.coins import Outpoint
-from psbt.policy import Policy, format_address
-from storage import chain as chain_book
+from psbt.policy import format_address
 from storage import labels as label_book
 from storage import vaults as vault_book
-from storage.ceremonies import Held
 
 
 @dataclass(frozen=True)
@@ -43,54 +40,36 @@ class CoinLine:
     ripens: list[Ripening]
 
 
-@dataclass(frozen=True)
-class _Around:
-    """What is known around a vault's coins."""
-
-    policy: Policy
-    tip: int
-    seen: ChainClock | None
-    held: dict[Outpoint, Held]
-    frozen: set[str]
-    names: dict[str, str]
-    address_names: dict[str, str]
-
-
 def coins(database: sessionmaker[Session], vault: str) -> list[CoinLine]:
     """Return a vault's unspent coins, largest first."""
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
-        around = _Around(
-            stored_policy(record),
-            tip_height(db, record),
-            chain_clock(db, record),
-            coin_holders(db, clock.now()),
-            label_book.frozen(db),
-            label_book.named(db, "output"),
-            label_book.named(db, "addr"),
-        )
-        found = [_line(coin, around) for coin in unspent(db, record)]
+        policy, seen = stored_policy(record), chain_clock(db, record)
+        tip, holders = tip_height(db, record), coin_holders(db, clock.now())
+        frozen = label_book.frozen(db)
+        names, address_names = label_book.named(db, "output"), label_book.named(db, "addr")
+        found = []
+        for coin in unspent(db, record):
+            outpoint = Outpoint(coin.txid, coin.vout)
+            held = holders.get(outpoint)
+            address = format_address(coin.script_pubkey, policy.network)
+            found.append(
+                CoinLine(
+                    outpoint=str(outpoint),
+                    value_sats=coin.value_sats,
+                    address=address,
+                    keychain=keychain_name(coin.keychain),
+                    index=coin.index,
+                    height=coin.height,
+                    confirmations=confirmations(coin.height, tip),
+                    coinbase=coin.coinbase,
+                    reserved_by=held.ceremony if held else None,
+                    reserved_until=held.until if held else None,
+                    reserved_owner=held.opened_on if held else None,
+                    frozen=str(outpoint) in frozen,
+                    label=names.get(str(outpoint)),
+                    address_label=address_names.get(address),
+                    ripens=ripening(policy, coin.height, seen),
+                )
+            )
     return sorted(found, key=lambda line: (-line.value_sats, line.outpoint))
-
-
-def _line(coin: chain_book.UnspentCoin, around: _Around) -> CoinLine:
-    outpoint = Outpoint(coin.txid, coin.vout)
-    held = around.held.get(outpoint)
-    address = format_address(coin.script_pubkey, around.policy.network)
-    return CoinLine(
-        outpoint=str(outpoint),
-        value_sats=coin.value_sats,
-        address=address,
-        keychain=keychain_name(coin.keychain),
-        index=coin.index,
-        height=coin.height,
-        confirmations=confirmations(coin.height, around.tip),
-        coinbase=coin.coinbase,
-        reserved_by=held.ceremony if held else None,
-        reserved_until=held.until if held else None,
-        reserved_owner=held.opened_on if held else None,
-        frozen=str(outpoint) in around.frozen,
-        label=around.names.get(str(outpoint)),
-        address_label=around.address_names.get(address),
-        ripens=ripening(around.policy, coin.height, around.seen),
-    )

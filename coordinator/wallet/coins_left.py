@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from coordinator import clock
 from coordinator.errors import InsufficientFunds
 from coordinator.home.stored_policies import stored_policy
+from coordinator.shown_text import counted
 from coordinator.wallet.branches import is_ripe
 from coordinator.wallet.coins import coin_holders, immature, tip_height, unspent
 from psbt import errors as psbt_errors
 from psbt.coins import Outpoint
 from psbt.policy import PRIMARY
 from storage import labels as label_book
-from storage.chain import UnspentCoin
 from storage.model import Vault
 
 FREE, FROZEN, IMMATURE, WAITING, UNRIPE = "free", "frozen", "immature", "waiting", "unripe"
@@ -70,12 +70,12 @@ class CoinsLeft:
         """Yield what stays and why, those that a command frees first."""
         for held in self.held:
             yield (
-                f"ceremony {held.ceremony} holds {_counted(held.coins)} of {held.sats} sats"
+                f"ceremony {held.ceremony} holds {counted(held.coins, 'coin')} of {held.sats} sats"
                 f" until {clock.text(held.until)}"
             )
         for left in self.others:
             verb = "is" if left.coins == 1 else "are"
-            yield f"{_counted(left.coins)} of {left.sats} sats {verb} {WHY[left.why]}"
+            yield f"{counted(left.coins, 'coin')} of {left.sats} sats {verb} {WHY[left.why]}"
 
 
 def coins_left(
@@ -99,8 +99,14 @@ def coins_left(
                 coins=known.coins + 1, sats=known.sats + coin.value_sats
             )
             continue
-        why = FROZEN if str(outpoint) in frozen else _why(coin, tip)
-        if why == FREE and not is_ripe(meant, coin.height, tip):
+        why = FREE
+        if str(outpoint) in frozen:
+            why = FROZEN
+        elif immature(coin.coinbase, coin.height, tip):
+            why = IMMATURE
+        elif coin.height is None:
+            why = WAITING
+        elif not is_ripe(meant, coin.height, tip):
             why = UNRIPE
         left = others.get(why, LeftCoins(why, 0, 0))
         others[why] = left._replace(coins=left.coins + 1, sats=left.sats + coin.value_sats)
@@ -143,13 +149,3 @@ def explained(
         ceremonies=[each._asdict() for each in left.held],
         remedy="; ".join(freeing) or "pay less, or wait for more coins",
     )
-
-
-def _why(coin: UnspentCoin, tip: int) -> str:
-    if immature(coin.coinbase, coin.height, tip):
-        return IMMATURE
-    return FREE if coin.height is not None else WAITING
-
-
-def _counted(coins: int) -> str:
-    return "1 coin" if coins == 1 else f"{coins} coins"

@@ -14,13 +14,13 @@ from coordinator.errors import UsageError
 from coordinator.wallet import news
 from coordinator.wallet.coins import confirmations, tip_height
 from coordinator.wallet.news import News
-from psbt.transaction import Transaction, parse_transaction
+from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import labels as label_book
 from storage import totals
 from storage import vaults as vault_book
-from storage.model import ChainTransaction, Vault
+from storage.model import ChainTransaction
 
 RECEIVED, SENT, MOVED, BUMPED = "received", "sent", "moved", "bumped"
 WAITING = 1 << 40
@@ -65,50 +65,49 @@ class _Nature(NamedTuple):
     address_labels: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Around:
-    """What is known around a vault's transactions."""
-
-    tip: int
-    changes: Mapping[str, int]
-    spent: Mapping[str, totals.Share]
-    made: Mapping[str, totals.Share]
-    ceremonies: Mapping[str, str]
-    replaces: Mapping[str, str]
-    labels: Mapping[str, str]
-    address_labels: Mapping[bytes, str]
-    news: Mapping[str, str]
-
-
 def history(database: sessionmaker[Session], vault: str) -> History:
     """Return what happened to a vault's money."""
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
         taken_back = news.unsettled(db, record)
-        around = _around(db, record, taken_back)
-        seen = _in_order(
-            chain_book.transactions(db, around.changes), totals.spending_pairs(db, record)
-        )
-        lines = list(_lines(seen, around))[::-1]
-    gone = [each for each in taken_back if each.txid not in around.changes]
-    return History(lines, gone)
-
-
-def _around(db: Session, vault: Vault, taken_back: Iterable[News]) -> _Around:
-    made, spent = totals.shares(db, vault)
-    total = Counter({txid: share.sats for txid, share in made.items()})
-    total.subtract({txid: share.sats for txid, share in spent.items()})
-    return _Around(
-        tip=tip_height(db, vault),
-        changes=dict(total),
-        spent=spent,
-        made=made,
-        ceremonies=ceremony_book.ids_by_txid(db, total, vault),
-        replaces=ceremony_book.replacements(db, vault),
-        labels=label_book.named(db, "tx"),
-        address_labels=dict(_labelled_scripts(db, vault.network)),
-        news={each.txid: each.message for each in taken_back},
-    )
+        made, spent = totals.shares(db, record)
+        changes = Counter({txid: share.sats for txid, share in made.items()})
+        changes.subtract({txid: share.sats for txid, share in spent.items()})
+        known, pairs = chain_book.transactions(db, changes), totals.spending_pairs(db, record)
+        tip = tip_height(db, record)
+        ceremonies = ceremony_book.ids_by_txid(db, changes, record)
+        replaces = ceremony_book.replacements(db, record)
+        labels = label_book.named(db, "tx")
+        called = dict(_labelled_scripts(db, record.network))
+        told = {each.txid: each.message for each in taken_back}
+        lines, balance = [], 0
+        for seen in _in_order(known, pairs):
+            txid, depth = seen.txid, confirmations(seen.height, tip)
+            balance += changes[txid]
+            nature = _nature(
+                seen, made.get(txid), spent.get(txid), bumped=txid in replaces, called=called
+            )
+            lines.append(
+                HistoryLine(
+                    txid=txid,
+                    change_sats=changes[txid],
+                    height=seen.height,
+                    time=seen.block_time,
+                    ceremony=ceremonies.get(txid),
+                    balance_sats=balance,
+                    kind=nature.kind,
+                    fee_sats=nature.fee_sats,
+                    label=labels.get(txid),
+                    address_labels=nature.address_labels,
+                    first_seen=seen.first_seen,
+                    confirmations=depth,
+                    final=depth >= news.FINAL_CONFIRMATIONS,
+                    replaces=replaces.get(txid),
+                    news=told.get(txid),
+                )
+            )
+    gone = [each for each in taken_back if each.txid not in changes]
+    return History(lines[::-1], gone)
 
 
 def _labelled_scripts(db: Session, network: str) -> Iterator[tuple[bytes, str]]:
@@ -137,53 +136,23 @@ def _in_order(
             yield block[txid]
 
 
-def _lines(seen: Iterable[ChainTransaction], around: _Around) -> Iterator[HistoryLine]:
-    balance = 0
-    for each in seen:
-        balance += around.changes[each.txid]
-        yield _line(each, balance, around)
-
-
-def _line(seen: ChainTransaction, balance_sats: int, around: _Around) -> HistoryLine:
-    nature = _nature(seen, around)
-    depth = confirmations(seen.height, around.tip)
-    return HistoryLine(
-        txid=seen.txid,
-        change_sats=around.changes[seen.txid],
-        height=seen.height,
-        time=seen.block_time,
-        ceremony=around.ceremonies.get(seen.txid),
-        balance_sats=balance_sats,
-        kind=nature.kind,
-        fee_sats=nature.fee_sats,
-        label=around.labels.get(seen.txid),
-        address_labels=nature.address_labels,
-        first_seen=seen.first_seen,
-        confirmations=depth,
-        final=depth >= news.FINAL_CONFIRMATIONS,
-        replaces=around.replaces.get(seen.txid),
-        news=around.news.get(seen.txid),
-    )
-
-
-def _nature(seen: ChainTransaction, around: _Around) -> _Nature:
+def _nature(
+    seen: ChainTransaction,
+    made: totals.Share | None,
+    spent: totals.Share | None,
+    *,
+    bumped: bool,
+    called: Mapping[bytes, str],
+) -> _Nature:
     """Return what a transaction was; one that only pays us is read where addresses have names."""
-    spent = around.spent.get(seen.txid)
-    if spent is None and not around.address_labels:
+    if spent is None and not called:
         return _Nature(RECEIVED, None, ())
     read = parse_transaction(seen.raw)
-    names = tuple(_names(read, around.address_labels))
+    found = (called.get(output.script_pubkey) for output in read.outputs)
+    names = tuple(dict.fromkeys(name for name in found if name))
     if spent is None:
         return _Nature(RECEIVED, None, names)
     paid = sum(output.value_sats for output in read.outputs)
     fee_sats = spent.sats - paid if spent.coins == len(read.inputs) else None
-    made = around.made.get(seen.txid)
     all_ours = made is not None and made.coins == len(read.outputs)
-    kind = BUMPED if seen.txid in around.replaces else MOVED if all_ours else SENT
-    return _Nature(kind, fee_sats, names)
-
-
-def _names(read: Transaction, labels: Mapping[bytes, str]) -> Iterator[str]:
-    """Yield what the addresses a transaction pays are called, each name once."""
-    found = (labels.get(output.script_pubkey) for output in read.outputs)
-    yield from dict.fromkeys(name for name in found if name)
+    return _Nature(BUMPED if bumped else MOVED if all_ours else SENT, fee_sats, names)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.orm import Session
@@ -14,7 +15,6 @@ from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import chain_events as event_book
 from storage.chain import Gone
-from storage.chain_events import Noticed
 from storage.model import Vault
 
 if TYPE_CHECKING:
@@ -46,46 +46,25 @@ def keep(
     now: ChainUpdate,
 ) -> None:
     """Remember what an update took back: what left its block, and what is gone altogether."""
-    for noticed in _noticed(lost, gone, now):
-        event_book.add_event(db, vault, clock.now(), **noticed)
-
-
-def _noticed(
-    lost: Mapping[str, int], gone: Mapping[str, Gone], now: ChainUpdate
-) -> Iterator[Noticed]:
     waits = {seen.txid for seen in now.transactions if seen.height is None}
+    note = partial(event_book.add_event, db, vault, clock.now())
     for txid in lost.keys() & waits:
-        yield _event(UNCONFIRMED, txid, lost[txid])
-    spender = _spenders(now) if gone else {}
+        note(code=UNCONFIRMED, txid=txid, height=lost[txid], replaced_by=None, change_sats=0)
+    spender = {
+        each.outpoint: seen.txid
+        for seen in (now.transactions if gone else ())
+        for each in parse_transaction(seen.raw).inputs
+    }
     for txid, what in gone.items():
         inputs = parse_transaction(what.raw).inputs if what.raw else ()
         taken = (spender.get(each.outpoint) for each in inputs)
-        replaced_by = next((by for by in taken if by), None)
-        yield _event(
-            VANISHED, txid, lost.get(txid), change_sats=what.change_sats, replaced_by=replaced_by
+        note(
+            code=VANISHED,
+            txid=txid,
+            height=lost.get(txid),
+            replaced_by=next((by for by in taken if by), None),
+            change_sats=what.change_sats,
         )
-
-
-def _event(
-    code: str,
-    txid: str,
-    height: int | None,
-    *,
-    change_sats: int = 0,
-    replaced_by: str | None = None,
-) -> Noticed:
-    return Noticed(
-        code=code, txid=txid, height=height, replaced_by=replaced_by, change_sats=change_sats
-    )
-
-
-def _spenders(update: ChainUpdate) -> dict[object, str]:
-    """Return which of the transactions told spends what."""
-    return {
-        each.outpoint: seen.txid
-        for seen in update.transactions
-        for each in parse_transaction(seen.raw).inputs
-    }
 
 
 def since(db: Session, event_id: int) -> list[News]:
@@ -112,24 +91,24 @@ def _sentence(event: "ChainEvent", own: str | None) -> News:
     """Say what an event means; `own` is the ceremony that did it on purpose."""
     if event.code == UNCONFIRMED:
         message = f"{event.txid} was confirmed in block {event.height}, now it waits again"
-        return _news(Notice(UNCONFIRMED, Severity.WARNING, message), event.txid, event.vault)
+        return _news(UNCONFIRMED, message, event.vault, txid=event.txid)
     was = "" if event.height is None else f" was confirmed in block {event.height}, then"
     by = event.replaced_by
     if by is None:
         message = f"{event.txid}{was} vanished: it is no longer in the mempool or the chain"
-        return _news(Notice(VANISHED, Severity.WARNING, message), event.txid, event.vault)
-    severity = Severity.WARNING if own is None else Severity.INFO
+        return _news(VANISHED, message, event.vault, txid=event.txid)
     payment = "" if own is None else f", your payment {own}"
     message = f"{event.txid}{was} vanished: replaced by {by}{payment}"
-    return _news(Notice("replaced", severity, message), event.txid, event.vault, by=by)
+    return _news("replaced", message, event.vault, txid=event.txid, by=by, own=own is not None)
 
 
-def _news(said: Notice, txid: str, vault: Vault, *, by: str | None = None) -> News:
-    own = said.severity is Severity.INFO
+def _news(
+    code: str, message: str, vault: Vault, *, txid: str, by: str | None = None, own: bool = False
+) -> News:
     return News(
-        said.code,
-        said.severity,
-        said.message,
+        code,
+        Severity.INFO if own else Severity.WARNING,
+        message,
         "" if own else f"cardquorum history {vault.name}",
         (f"vault:{vault.name}",),
         txid=txid,
@@ -148,5 +127,4 @@ def _spent_elsewhere(db: Session, vault: Vault) -> Iterator[News]:
     for ceremony, taker in lost.values():
         if taker not in ours:
             message = f"{taker}, not made here, spent the coins of payment {ceremony.public_id}"
-            said = Notice("spent_elsewhere", Severity.WARNING, message)
-            yield _news(said, ceremony.txid, vault, by=taker)
+            yield _news("spent_elsewhere", message, vault, txid=ceremony.txid, by=taker)

@@ -65,8 +65,11 @@ def refresh_state(db: Session, vault: Vault) -> RefreshState | None:
     oldest = min(coins, key=lambda coin: (coin.height or 0, coin.txid, coin.vout))
     height, wait = oldest.height or 0, min(waits, default=None)
     wanted = _wanted(db, oldest.txid, height, months=vault.refresh_months, seen=seen)
-    half = None if wait is None else dated(height + -(-wait * DUE // 100), seen)
-    due = min((each for each in (wanted, half) if each is not None), key=lambda each: each.height)
+
+    def at(percent: int) -> Opening | None:
+        return None if wait is None else dated(height + -(-wait * percent // 100), seen)
+
+    due = min((each for each in (wanted, at(DUE)) if each), key=lambda each: each.height)
     percent = None if wait is None else max(0, seen.height + 1 - height) * 100 // wait
     return RefreshState(
         _level(percent, due=seen.height + 1 >= due.height),
@@ -75,9 +78,9 @@ def refresh_state(db: Session, vault: Vault) -> RefreshState | None:
         wait,
         percent,
         due,
-        None if wait is None else dated(height + -(-wait * WARN // 100), seen),
-        None if wait is None else dated(height + -(-wait * ALARM // 100), seen),
-        None if wait is None else dated(height + wait, seen),
+        at(WARN),
+        at(ALARM),
+        at(100),
         vault.refresh_months,
         seen.height,
     )

@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.home.stored_policies import stored_policy
 from psbt.errors import PsbtError
-from psbt.policy import CHANGE, PRIMARY, RECEIVE, Policy, VaultScript, derive_scripts
-from psbt.weight import ScriptSize
+from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts
 from storage import chain as chain_book
 from storage import scans as scan_book
 from storage import vaults as vault_book
@@ -31,11 +30,6 @@ NONE = Counts()
 def keychain_name(keychain: int) -> str:
     """Return what a keychain is called."""
     return "receive" if keychain == RECEIVE else "change"
-
-
-def script_size(policy: Policy, branch: str = PRIMARY) -> ScriptSize:
-    """Return what coin selection must know of a policy's scripts where a branch spends them."""
-    return policy.size_of(branch)
 
 
 def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:

@@ -32,12 +32,7 @@ from coordinator.wallet.scripts import (
 from psbt import fields
 from psbt.consensus import LEFT_TO_NODE
 from psbt.errors import PsbtError
-from psbt.policy import (
-    CHANGE,
-    PRIMARY,
-    RECEIVE,
-    VaultScript,
-)
+from psbt.policy import CHANGE, PRIMARY, RECEIVE, VaultScript
 from psbt.transaction import Transaction, TransactionOutput, check_amounts, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
@@ -238,7 +233,8 @@ def _take_in(
     chain_book.add_transactions(db, (chain_book.Seen(*seen) for seen in told), clock.now())
     # Coins first, all of them: a transaction may be told before the one whose coin it spends.
     chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
-    chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
+    spends = (chain_book.Spend(*i.outpoint, t.txid, h) for t, h in parsed for i in t.inputs)
+    chain_book.spend_coins(db, vault, spends)
     _note_ids(db, vault, [transaction for transaction, _ in parsed])
     ceremony_book.confirm(db, vault, clock.now())
     _note_proofs(db, vault, [t for t, h in parsed if h is not None], scripts=scripts)
@@ -330,12 +326,6 @@ def _checked(seen: SeenTransaction) -> Transaction:
     if transaction.txid != seen.txid:
         raise ChainError(f"the chain gave transaction {transaction.txid} for {seen.txid}")
     return transaction
-
-
-def _spends(transaction: Transaction, height: int | None) -> Iterator[chain_book.Spend]:
-    """Yield which coins a transaction spends."""
-    for source in transaction.inputs:
-        yield chain_book.Spend(*source.outpoint, transaction.txid, height)
 
 
 def _own_coins(
