@@ -5,13 +5,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from coordinator.errors import UsageError
+from coordinator.foreign_json import SUPPLY_SATS
 from coordinator.shown_text import SATS_PER_BTC, Unit
 from psbt.coins import Outpoint, parse_outpoint
 from psbt.errors import PsbtError
 from psbt.network import Network
 from psbt.policy import parse_address
 
-SUPPLY_SATS = 21_000_000 * SATS_PER_BTC
 FEERATE_MAX = 100_000_000
 TYPED_MAX = 60
 BITCOIN = ("btc", "xbt", "bitcoin", "bitcoins", "\u20bf")

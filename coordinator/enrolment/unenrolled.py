@@ -78,9 +78,7 @@ def same_version(card: Card, identity: CardIdentity) -> Card:
 def carriers_of(db: Session, vault: Vault, branch: str | None = None) -> list[Card]:
     """Return the cards that carry a key of a vault, or of one of its branches."""
     return [
-        card
-        for place in (vault.every_key if branch is None else vault.keys_of(branch))
-        for card in card_book.cards_with_key(db, place.key)
+        card for place in vault.keys_of(branch) for card in card_book.cards_with_key(db, place.key)
     ]
 
 

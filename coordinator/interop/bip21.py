@@ -7,8 +7,8 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from coordinator.amounts import SUPPLY_SATS
 from coordinator.errors import UsageError
+from coordinator.foreign_json import SUPPLY_SATS
 from coordinator.shown_text import SATS_PER_BTC
 
 SCHEME: Final = "bitcoin:"

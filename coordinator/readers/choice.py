@@ -50,7 +50,7 @@ def all_labels(db: Session) -> list[str]:
 def labels_of_vault(db: Session, vault: str, branch: str | None = None) -> list[str]:
     """Return the labels of the cards that carry a key of the vault, or of one of its branches."""
     record = vault_book.vault_named(db, vault)
-    places = record.every_key if branch is None else record.keys_of(branch)
+    places = record.keys_of(branch)
     return [card.label for place in places for card in card_book.cards_with_key(db, place.key)]
 
 

@@ -270,7 +270,7 @@ def key_place_of(
     vault: Vault, card: Card, branch: str | None = None
 ) -> Cosigner | BranchKey | None:
     """Return the place in the vault, or in one of its branches, of the key that a card carries."""
-    for place in vault.every_key if branch is None else vault.keys_of(branch):
+    for place in vault.keys_of(branch):
         if any(carrier.item_id == card.item_id for carrier in place.key.carriers):
             return place
     return None

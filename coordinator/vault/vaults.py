@@ -30,11 +30,13 @@ from coordinator.interop import wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
-from coordinator.vault.plans import BranchPlan, branch_warnings, planned_policy
-from coordinator.vault.script_types import (
+from coordinator.vault.plans import (
     TAPROOT,
+    BranchPlan,
+    branch_warnings,
     in_order,
     key_for,
+    planned_policy,
     refuse_script,
     refuse_unproved,
 )

@@ -64,8 +64,10 @@ class Vault(Record):
             known.setdefault(place.key_id, place)
         return list(known.values())
 
-    def keys_of(self, branch: str) -> "Sequence[Cosigner | BranchKey]":
-        """Return the places of a branch's keys, in its order; none where there is no such."""
+    def keys_of(self, branch: str | None) -> "Sequence[Cosigner | BranchKey]":
+        """Return the places of a branch's keys in its order, or of all; none of an unknown branch."""
+        if branch is None:
+            return self.every_key
         if branch == PRIMARY:
             return self.cosigners
         return next((each.keys for each in self.recoveries if each.name == branch), ())
