@@ -18,14 +18,7 @@ from cards.errors import (
 )
 from cards.family import CardMemory, family_named
 from cards.pin_rules import check_all
-from cards.session import (
-    BackupExporter,
-    CardSession,
-    Pairer,
-    PinChanger,
-    PinUnblocker,
-    Resetter,
-)
+from cards.session import BackupExporter, CardSession, Pairer, PinChanger, PinUnblocker, Resetter
 from coordinator import clock
 from coordinator.custody import carriers
 from coordinator.custody import log as custody_log

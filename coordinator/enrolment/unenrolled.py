@@ -35,19 +35,6 @@ class Place(NamedTuple):
         return f"key {self.number} of {self.vault}"
 
 
-class Stranger(NamedTuple):
-    """A card without a part in a vault, where it lies, and its label where it has one here."""
-
-    identity: CardIdentity
-    slot: Slot
-    label: str | None
-
-    def __str__(self) -> str:
-        """Name it as a person would know it."""
-        named = f"card {self.label}, " if self.label else ""
-        return f"{named}{self.identity.family} {self.identity.card_id[:16]}".rstrip()
-
-
 def places_of(db: Session, key: KeyExpression) -> list[Place]:
     """Return the places a key has in vaults."""
     kept = card_book.key_like(db, key.key.public_key, key.key.chain_code)
@@ -108,19 +95,22 @@ def enrol_where_asked(
         vault = vault_book.vault_named(db, vault_name)
         network = vault.network
         known = card_book.card_with_id(db, identity.family, identity.card_id)
-        card = Stranger(identity, slot, known.label if known else None)
+        enrolled = known.label if known else None
         places = _possible(db, vault, known)
+    card = f"{identity.family} {identity.card_id[:16]}".rstrip()
+    if enrolled is not None:
+        card = f"card {enrolled}, {card}"
     if not places or not identity.initialised:
-        meant = card.label or f"{card}, which is not enrolled here"
+        meant = enrolled or f"{card}, which is not enrolled here"
         raise WrongCard(f"a card of vault {vault_name}", meant)
     keys = " or ".join(str(place) for place in places)
-    how = "is enrolled with another key" if card.label else "is not enrolled here"
+    how = "is enrolled with another key" if enrolled else "is not enrolled here"
     why = f"{card} {how} and may carry {keys}, which no card here does"
     let_others(session, person)
-    label = person.label_for(why, card.label)
+    label = person.label_for(why, enrolled)
     if label is None:
-        raise CardNotEnrolled(why, _remedy(card, places, network))
-    if card.label is None:
+        raise CardNotEnrolled(why, _remedy(enrolled, slot, places, network=network))
+    if enrolled is None:
         enrol.refuse_another_label(database, checked_name(label), identity)
     enrol.attest_while_locked(session, network)
     unlock(label)
@@ -158,10 +148,10 @@ def _carried(session: CardSession, places: list[Place]) -> Place | None:
     return None
 
 
-def _remedy(card: Stranger, places: list[Place], network: str) -> str:
+def _remedy(label: str | None, slot: Slot, places: list[Place], *, network: str) -> str:
     """Return the command that enrols it, with the path where that is not the usual one."""
-    where = f"--{'emulated' if card.slot.emulated else 'reader'} '{card.slot.name}'"
+    where = f"--{'emulated' if slot.emulated else 'reader'} '{slot.name}'"
     usual = bip48_path(Network(network))
     paths = dict.fromkeys(place.key.path for place in places)
     path = "" if usual in paths else f" --path {format_path(next(iter(paths)))}"
-    return f"enrol it: cardquorum card enrol {card.label or 'LABEL'} {where}{path}"
+    return f"enrol it: cardquorum card enrol {label or 'LABEL'} {where}{path}"

@@ -154,18 +154,17 @@ def approve(home: Home, db: Session, name: str, *, key: str | None, digits: str 
     checked_name(name)
     if (key is None) == (digits is None):
         raise UsageError("give what the operator told you: --key KEY or --fingerprint DIGITS")
-    chosen = _key(key) if key is not None else _with_fingerprint(db, str(digits))
+    if key is not None:
+        bare = BLANKS.sub("", key).lower()
+        if not KEY.fullmatch(bare):
+            raise UsageError("a key is 64 hex digits, as cardquorum operator show prints them")
+        chosen = bytes.fromhex(bare)
+    else:
+        chosen = _with_fingerprint(db, str(digits))
     if chosen == approvals.public_key(home):
         raise UsageError("that is this home's own key: it needs no approval here")
     approvals.approve_operator(home, name, chosen)
     return _listed(name, chosen, State.APPROVED)
-
-
-def _key(text: str) -> bytes:
-    digits = BLANKS.sub("", text).lower()
-    if not KEY.fullmatch(digits):
-        raise UsageError("a key is 64 hex digits, as cardquorum operator show prints them")
-    return bytes.fromhex(digits)
 
 
 def _with_fingerprint(db: Session, text: str) -> bytes:

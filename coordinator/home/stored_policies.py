@@ -7,14 +7,7 @@ from coordinator.errors import VaultAltered
 from psbt.errors import PolicyError, PsbtError
 from psbt.keys import ExtendedPublicKey, KeyExpression, parse_path
 from psbt.network import Network
-from psbt.policy import (
-    Branch,
-    Policy,
-    Wait,
-    format_descriptor,
-    parse_descriptor,
-    policy_checksum,
-)
+from psbt.policy import Branch, Policy, Wait, format_descriptor, parse_descriptor, policy_checksum
 from storage.model import Key, Vault
 
 

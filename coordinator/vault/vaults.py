@@ -44,12 +44,7 @@ from coordinator.wallet import scans
 from coordinator.wallet.branches import BranchLine, branch_lines
 from coordinator.wallet.scripts import LOOKAHEAD
 from psbt.errors import PolicyError, PsbtError
-from psbt.keys import (
-    KeyExpression,
-    format_key_expression,
-    format_path,
-    parse_key_expression,
-)
+from psbt.keys import KeyExpression, format_key_expression, format_path, parse_key_expression
 from psbt.network import Network
 from psbt.policy import (
     RECEIVE,
@@ -173,8 +168,8 @@ class Imported(NamedTuple):
     vault: Vault
     known: bool
     widened: bool
-    format: str = ""
-    warnings: tuple[Notice, ...] = ()
+    format: str
+    warnings: tuple[Notice, ...]
 
 
 def import_text(
@@ -214,22 +209,22 @@ def import_wallet(
     birthday = _typed_birthday(home, db, plan)
     if birthday is None:
         file, birthday = _birthday_in(home, db, file)
-    if (twin := twin_of(db, policy)) is not None:
-        found = Imported(twin, known=True, widened=_widen(home, db, twin, birthday=birthday))
-    else:
+    twin = twin_of(db, policy)
+    if twin is None:
         _know_keys(home, db, plan.name, file=file)
-        made = _store(db, plan.name, policy, birthday=birthday or UNKNOWN)
-        found = Imported(made, known=False, widened=False)
-    same = policy_checksum(stored_policy(found.vault)) == policy_checksum(policy)
+        vault, widened = _store(db, plan.name, policy, birthday=birthday or UNKNOWN), False
+    else:
+        vault, widened = twin, _widen(home, db, twin, birthday=birthday)
+    same = policy_checksum(stored_policy(vault)) == policy_checksum(policy)
     if checksum is not None and same:
-        approvals.approve_policy(home, found.vault.name, found.vault.descriptor)
+        approvals.approve_policy(home, vault.name, vault.descriptor)
     said = (
         *file.warnings,
         *file.repairs,
-        *_gap_warning(file, found.vault.name),
-        *branch_warnings(found.vault.name, policy),
+        *_gap_warning(file, vault.name),
+        *branch_warnings(vault.name, policy),
     )
-    return found._replace(format=file.format, warnings=said)
+    return Imported(vault, twin is not None, widened, file.format, said)
 
 
 def _know_keys(home: Home, db: Session, name: str, *, file: WalletFile) -> None:

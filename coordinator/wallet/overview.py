@@ -100,8 +100,8 @@ def _followed(
     """Bring a vault in step; the database is free while the chain is asked."""
     following = wallet_sync.Following(chain, look)
     with reading(database).begin() as db:
-        stands = following.is_synced(db, vault_book.vault_named(db, name))
-    if stands:
+        tip = following.synced(db, vault_book.vault_named(db, name))
+    if tip is not None:
         with database.begin() as db:
             standing = following.standing(db, vault_book.vault_named(db, name))
         if standing is not None:
@@ -153,7 +153,8 @@ def freshen(
 def _in_step(db: Session, record: Vault, chain: ChainSource, *, named: str | None) -> bool:
     """Tell whether a vault is in step; one whose rows disagree only raises where it was named."""
     try:
-        return wallet_sync.Following(chain).is_standing(db, record)
+        tip = wallet_sync.Following(chain).synced(db, record)
+        return tip is not None and ceremony_book.is_confirmed(db, record)
     except PsbtError:
         if named is not None:
             raise

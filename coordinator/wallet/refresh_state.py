@@ -71,8 +71,11 @@ def refresh_state(db: Session, vault: Vault) -> RefreshState | None:
 
     due = min((each for each in (wanted, at(DUE)) if each), key=lambda each: each.height)
     percent = None if wait is None else max(0, seen.height + 1 - height) * 100 // wait
+    level = Level.DUE if seen.height + 1 >= due.height else Level.LATER
+    for least, pressing in ((WARN, Level.WARNING), (ALARM, Level.ALARM), (100, Level.OPEN)):
+        level = pressing if percent is not None and percent >= least else level
     return RefreshState(
-        _level(percent, due=seen.height + 1 >= due.height),
+        level,
         f"{oldest.txid}:{oldest.vout}",
         height,
         wait,
@@ -84,13 +87,6 @@ def refresh_state(db: Session, vault: Vault) -> RefreshState | None:
         vault.refresh_months,
         seen.height,
     )
-
-
-def _level(percent: int | None, *, due: bool) -> Level:
-    for least, level in ((100, Level.OPEN), (ALARM, Level.ALARM), (WARN, Level.WARNING)):
-        if percent is not None and percent >= least:
-            return level
-    return Level.DUE if due else Level.LATER
 
 
 def _wanted(

@@ -84,21 +84,15 @@ def watched(db: Session, vault: Vault, policy: Policy, *, least: Counts = NONE) 
 
 def watched_counts(db: Session, vault: Vault, least: Counts = NONE) -> Counts:
     """Return how many scripts of each keychain are watched: receive, change."""
-    receive, change = (
-        max(chain_book.next_index(db, vault, keychain) + LOOKAHEAD, least[keychain])
-        for keychain in (RECEIVE, CHANGE)
-    )
-    return Counts(receive, change)
+    wanted = (chain_book.next_index(db, vault, each) + LOOKAHEAD for each in (RECEIVE, CHANGE))
+    return Counts(*map(max, wanted, least))
 
 
 def reached(db: Session, vault: Vault, least: int = 0) -> Counts:
     """Return how many scripts of each keychain were looked for so far, or `least`, if more."""
     scans = scan_book.scans_of(db, vault)
-    receive, change = (
-        max(least, scans[keychain].reach if keychain in scans else 0)
-        for keychain in (RECEIVE, CHANGE)
-    )
-    return Counts(receive, change)
+    done = (scans[each].reach if each in scans else 0 for each in (RECEIVE, CHANGE))
+    return Counts(*(max(least, each) for each in done))
 
 
 def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:

@@ -86,20 +86,13 @@ class Following:
         Payments are brought in step even then: one may have been imported since. Raises PolicyError
         where the vault's rows tell different stories.
         """
-        tip = self._synced(db, vault)
+        tip = self.synced(db, vault)
         if tip is not None:
             ceremony_book.confirm(db, vault, clock.now())
         return tip
 
-    def is_standing(self, db: Session, vault: Vault) -> bool:
-        """Tell, reading alone, whether there is a tip and payments are in step; raises as above."""
-        return self.is_synced(db, vault) and ceremony_book.is_confirmed(db, vault)
-
-    def is_synced(self, db: Session, vault: Vault) -> bool:
-        """Tell, reading alone, whether there is a tip; payments may be behind. Raises as above."""
-        return self._synced(db, vault) is not None
-
-    def _synced(self, db: Session, vault: Vault) -> Tip | None:
+    def synced(self, db: Session, vault: Vault) -> Tip | None:
+        """Return, reading alone, what `standing` does; payments may be behind. Raises as that."""
         last = chain_book.last_sync(db, vault)
         if (
             self._chain_state is None

@@ -65,7 +65,7 @@ class Vault(Record):
         return list(known.values())
 
     def keys_of(self, branch: str | None) -> "Sequence[Cosigner | BranchKey]":
-        """Return the places of a branch's keys in its order, or of all; none of an unknown branch."""
+        """Return the places of a branch's keys in its order, or of all; an unknown one has none."""
         if branch is None:
             return self.every_key
         if branch == PRIMARY:
