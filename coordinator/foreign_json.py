@@ -50,7 +50,12 @@ def read_json(
     if len(raw) > size_max:
         raise ValueError(f"{len(raw):,} bytes are more than {size_max:,}")
     text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw.removeprefix("\ufeff")
-    _check_depth(text, depth_max)
+    if text.count("[") + text.count("{") > depth_max:
+        # The reader below would follow any nesting with its own stack.
+        bare = STRINGS.sub("", text)
+        for depth in accumulate(STEPS[found[0]] for found in BRACKETS.finditer(bare)):
+            if depth > depth_max:
+                raise ValueError(f"it is nested more than {depth_max} deep")
     if "\\u" in text:
         text = ESCAPES.sub(lambda found: "\\ufffd" if found[1] else found[0], text)
     try:
@@ -203,16 +208,6 @@ def lists_objects(value: object, *names: str) -> bool:
     """Tell whether a value is an array whose first member is an object with these names."""
     first = value[0] if isinstance(value, list) and value else None
     return isinstance(first, dict) and set(names) <= first.keys()
-
-
-def _check_depth(text: str, most: int) -> None:
-    """Refuse nesting that the reader below would follow with its own stack."""
-    if text.count("[") + text.count("{") <= most:
-        return
-    bare = STRINGS.sub("", text)
-    for depth in accumulate(STEPS[found[0]] for found in BRACKETS.finditer(bare)):
-        if depth > most:
-            raise ValueError(f"it is nested more than {most} deep")
 
 
 def _unique(members: list[tuple[str, object]]) -> dict[str, object]:

@@ -56,12 +56,6 @@ def listed(db: Session, vault_name: str) -> list[CopyLine]:
     return [_line(db, copy) for copy in copy_book.copies_of(db, vault)]
 
 
-def is_stale(db: Session, copy: DescriptorCopy) -> bool:
-    """Tell whether a copy is of another descriptor than the vault has, or the vault is replaced."""
-    replaced = succession_book.succession_of(db, copy.vault) is not None
-    return replaced or copy.digest != digest_of(copy.vault.descriptor)
-
-
 def about(db: Session, vault: Vault) -> list[Item]:
     """Return the copies of a vault's descriptor that are not gone."""
     items = (copy.item for copy in copy_book.copies_of(db, vault))
@@ -70,6 +64,7 @@ def about(db: Session, vault: Vault) -> list[Item]:
 
 def _line(db: Session, copy: DescriptorCopy) -> CopyLine:
     place, gone = custody_log.where_is(db, copy.item)
+    replaced = succession_book.succession_of(db, copy.vault) is not None
     return CopyLine(
         custody_log.item_name(copy.item),
         copy.vault.name,
@@ -78,5 +73,5 @@ def _line(db: Session, copy: DescriptorCopy) -> CopyLine:
         copy.created_at,
         place,
         gone,
-        is_stale(db, copy),
+        replaced or copy.digest != digest_of(copy.vault.descriptor),
     )

@@ -69,11 +69,9 @@ def carriers_of(db: Session, vault: Vault, branch: str | None = None) -> list[Ca
     ]
 
 
-def cards_of(db: Session, vault: Vault, branch: str | None = None) -> list[KnownCard]:
+def cards_of(db: Session, vault: Vault) -> list[KnownCard]:
     """Return the same as what is held against the cards on the readers."""
-    return [
-        KnownCard(card.label, card.family, card.card_id) for card in carriers_of(db, vault, branch)
-    ]
+    return [KnownCard(card.label, card.family, card.card_id) for card in carriers_of(db, vault)]
 
 
 def enrol_where_asked(

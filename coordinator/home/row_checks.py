@@ -34,7 +34,7 @@ FILE: Final = "rows-held"
 SIZE_MAX: Final = 100
 KNOWN: Final = "altered_rows"
 """In a session's info: what was found of the rows it reads."""
-PAST: Final = "somebody changed the database"
+TAMPERED: Final = "somebody changed the database"
 
 
 class _Row(NamedTuple):
@@ -134,19 +134,19 @@ def _held(
         there.add(row.subject)
         said = left.get(row.subject)
         if said is None:
-            found.altered.append(f"{row.called} was written by no operator: {PAST}")
+            found.altered.append(f"{row.called} was written by no operator: {TAMPERED}")
         elif said.digest == row_statements.GONE:
             who = _who(said, names)
-            found.altered.append(f"{row.called} is there again, which {who} removed: {PAST}")
+            found.altered.append(f"{row.called} is there again, which {who} removed: {TAMPERED}")
         elif said.digest != row.digest:
-            found.altered.append(f"{row.called} is not as {_who(said, names)} left it: {PAST}")
+            found.altered.append(f"{row.called} is not as {_who(said, names)} left it: {TAMPERED}")
         elif said.public_key not in names:
             found.unapproved.append(f"{row.called} is as {_who(said, names)} left it")
     for subject, said in left.items():
         if subject in there:
             continue
         if said.digest != row_statements.GONE:
-            found.altered.append(f"{subject} is gone, which {_who(said, names)} left: {PAST}")
+            found.altered.append(f"{subject} is gone, which {_who(said, names)} left: {TAMPERED}")
         elif said.public_key not in names:
             found.unapproved.append(f"{subject} is gone, which {_who(said, names)} removed")
     return found

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.home import operators, row_checks
 from coordinator.home.operators import NOBODY, Operator
+from coordinator.home.row_checks import TAMPERED
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import computed_checksum
 from psbt.errors import PsbtError
@@ -42,7 +43,6 @@ WORDS: Final = {
     "vault": "vault",
     "event": "event",
 }
-SLIPPED_IN: Final = "somebody changed the database"
 
 
 class Verdict(NamedTuple):
@@ -242,16 +242,16 @@ class _Rows:
                 told = (act, *row) in self._said
                 begun = begun or told
                 if begun and not told:
-                    yield f"{WORDS[act]} {row.subject} is signed by no operator: {SLIPPED_IN}"
+                    yield f"{WORDS[act]} {row.subject} is signed by no operator: {TAMPERED}"
         if self._seal is not None:
             meant = self._seal.digest if self._seal.act == SEALED else None
             if meant != self._sealed:
-                yield f"the seal is not as statement {self._seal.id} says: {SLIPPED_IN}"
+                yield f"the seal is not as statement {self._seal.id} says: {TAMPERED}"
         for name, record in self._ceremonies.items():
             opened = ("opened", name, None) in self._said
             given_up = (GIVEN_UP, name, None) in self._said
             if record.state == GIVEN_UP and opened and not given_up:
-                yield f"ceremony {name} was given up by no operator: {SLIPPED_IN}"
+                yield f"ceremony {name} was given up by no operator: {TAMPERED}"
 
 
 def _signatures(db: Session) -> Iterator[_Row]:
