@@ -156,12 +156,14 @@ def _host_and_port(where: str, netloc: str) -> tuple[str, int | None]:
     if netloc.count(":") > 1 and not netloc.startswith("["):
         raise SettingsError(f"{where} an IPv6 address stands in brackets: [ADDRESS]:PORT")
     bracketed = re.fullmatch(r"\[([^\]]*)\](?::(.*))?", netloc)
-    host, port = bracketed.groups() if bracketed else _halves(netloc)
-    if port is not None and not (PORT.fullmatch(port) and int(port) in range(1, 65_536)):
+    name, colon, digits = netloc.partition(":")
+    host, written = bracketed.groups() if bracketed else (name, digits if colon else None)
+    if written is not None and not (PORT.fullmatch(written) and int(written) in range(1, 65_536)):
         raise SettingsError(f"{where} is no URL: a port is a number from 1 to 65535")
+    port = None if written is None else int(written)
     if bracketed:
         try:
-            return ipaddress.IPv6Address(host if "%" not in host else "").compressed, _number(port)
+            return ipaddress.IPv6Address(host if "%" not in host else "").compressed, port
         except ValueError:
             raise SettingsError(f"{where} what stands in brackets is no IPv6 address") from None
     if host and not HOST.fullmatch(host):
@@ -173,16 +175,7 @@ def _host_and_port(where: str, netloc: str) -> tuple[str, int | None]:
             raise SettingsError(
                 f"{where} the host is no IPv4 address: four numbers to 255"
             ) from None
-    return host.lower(), _number(port)
-
-
-def _halves(netloc: str) -> tuple[str, str | None]:
-    host, colon, port = netloc.partition(":")
-    return host, port if colon else None
-
-
-def _number(port: str | None) -> int | None:
-    return None if port is None else int(port)
+    return host.lower(), port
 
 
 def _options(scheme: str, query: str) -> dict[str, str]:

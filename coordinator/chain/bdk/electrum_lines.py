@@ -57,7 +57,10 @@ class ElectrumLines:
         for _ in range(len(parameters) + UNASKED_MAX):
             if len(answers) == len(parameters):
                 break
-            answer = Field(read_json(self._line(), size_max=LINE_MAX), "the answer")
+            line = self._stream.readline(LINE_MAX)
+            if not line.endswith(b"\n"):
+                raise ConnectionError("the connection ended in the middle of an answer")
+            answer = Field(read_json(line, size_max=LINE_MAX), "the answer")
             number = answer.member("id")
             if number is None:
                 continue  # a message about a subscription
@@ -69,12 +72,6 @@ class ElectrumLines:
         if len(answers) < len(parameters):
             raise ValueError(f"answers {UNASKED_MAX:,} times more than it was asked")
         return (answers[first + at] for at in range(len(parameters)))
-
-    def _line(self) -> bytes:
-        line = self._stream.readline(LINE_MAX)
-        if not line.endswith(b"\n"):
-            raise ConnectionError("the connection ended in the middle of an answer")
-        return line
 
 
 def proven_root(txid: str, proof: Field) -> bytes:

@@ -16,6 +16,7 @@ from coordinator.chain.bdk.local_proxy import Bridge
 from coordinator.chain.url import ESPLORA, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
 from psbt.relay import CORE_30
+from psbt.weight import vsize_of
 
 AT_ONCE = 4
 SECONDS = 60.0
@@ -133,35 +134,28 @@ class EsploraServer:
             self._bridge = None
 
     def package(self, txid: str) -> Package:
-        """Return what a transaction and its waiting ancestors weigh and pay."""
-        with self._asking():
-            found = self._ancestors(txid)
-        return Package(
-            sum(-(-each.weight // 4) for each in found),
-            sum(each.fee for each in found),
-        )
-
-    def _ancestors(self, txid: str) -> list[bdk.Tx]:
-        """Return a waiting transaction and those of its ancestors that wait too.
+        """Return what a transaction and its waiting ancestors weigh and pay.
 
         Raises ChainError where they are more than any mempool holds together.
         """
         wanted, found = [txid], dict[str, bdk.Tx]()
-        while wanted:
-            if len(found) > ANCESTORS_MAX:
-                raise ChainError(
-                    f"{self._where} names more than {ANCESTORS_MAX} waiting ancestors of {txid}"
-                )
-            name = bdk.Txid.from_string(wanted.pop())
-            told, whole = self._client.get_tx_info(name), self._client.get_tx(name)
-            if told is None or whole is None or told.status.confirmed:
-                continue
-            found[str(name)] = told
-            parents = {str(source.previous_output.txid) for source in whole.input()}
-            wanted += sorted(parents - found.keys())
+        with self._asking():
+            while wanted:
+                if len(found) > ANCESTORS_MAX:
+                    raise ChainError(
+                        f"{self._where} names more than {ANCESTORS_MAX} waiting ancestors of {txid}"
+                    )
+                name = bdk.Txid.from_string(wanted.pop())
+                told, whole = self._client.get_tx_info(name), self._client.get_tx(name)
+                if told is None or whole is None or told.status.confirmed:
+                    continue
+                found[str(name)] = told
+                parents = {str(source.previous_output.txid) for source in whole.input()}
+                wanted += sorted(parents - found.keys())
         if txid not in found:
             raise ChainError(f"transaction {txid} does not wait for a block")
-        return list(found.values())
+        weights = [each.weight for each in found.values()]
+        return Package(sum(map(vsize_of, weights)), sum(each.fee for each in found.values()))
 
     @cached_property
     def _client(self) -> bdk.EsploraClient:
@@ -169,7 +163,8 @@ class EsploraServer:
         if self._bridge is None:
             self._bridge = Bridge(self._url.proxy, SECONDS)
         client = bdk.EsploraClient(
-            f"{scheme}://{self._url.place}{self._url.path.rstrip('/')}", self._bridge.url
+            f"{scheme}://{self._url.place}{self._url.path.rstrip('/')}",
+            f"http://{self._bridge.place}",
         )
         check_genesis(client.get_block_hash(0), self._network, self._where)
         return client

@@ -76,26 +76,25 @@ class FilterPeers:
 
     def broadcast(self, transaction: bdk.Transaction) -> None:
         """Hand a transaction to the peers; what they think of it they do not say."""
+        raw = transaction.serialize()
+        sent_before = raw in {each.serialize() for each in self.sent()}
         if self._url.host:
-            raw, seconds = transaction.serialize(), self._url.number("timeout", SECONDS)
+            seconds = self._url.number("timeout", SECONDS)
             hand_over(self._url, self._network, seconds, transaction=raw)
         else:
-            self._hand_to_the_network(transaction)
-        if transaction.serialize() in {each.serialize() for each in self.sent()}:
+            nobody = _nobody(self._network)
+            try:
+                self._run(nobody, bdk.ScanType.SYNC(), lambda client: client.broadcast(transaction))
+            except ChainUnreachable:
+                # Peers that had it from here ask for it no more.
+                if not sent_before:
+                    raise
+        if sent_before:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._sent.open("a", encoding="ascii") as stream:
             # A line before it may have been torn.
-            stream.write(f"\n{transaction.serialize().hex()}\n")
-
-    def _hand_to_the_network(self, transaction: bdk.Transaction) -> None:
-        """Offer a transaction to whoever wants it; peers that had it from here ask no more."""
-        nobody = _nobody(self._network)
-        try:
-            self._run(nobody, bdk.ScanType.SYNC(), lambda client: client.broadcast(transaction))
-        except ChainUnreachable:
-            if transaction.serialize() not in {each.serialize() for each in self.sent()}:
-                raise
+            stream.write(f"\n{raw.hex()}\n")
 
     def synced(self, tip: Tip) -> None:
         """Keep the newest block: finding it again would take a search of its own."""
@@ -135,19 +134,17 @@ class FilterPeers:
         builder = bdk.CbfBuilder().data_dir(str(self._folder)).scan_type(kind)
         builder = builder.configure_timeout_millis(milliseconds, milliseconds)
         if self._url.host:
-            builder = builder.peers([self._peer()]).only_configured_peers().connections(1)
+            # Through a proxy names stay unresolved: asking for them would tell whom one talks to.
+            host = self._url.host
+            address = _ip(host if "proxy" in self._url.options else _resolved(host))
+            peer = bdk.Peer(address=address, port=self._url.port, v2_transport=False)
+            builder = builder.peers([peer]).only_configured_peers().connections(1)
         else:
             builder = builder.connections(PEERS)
         if proxy := self._url.proxy:
             host, port = proxy
             builder = builder.socks5_proxy(bdk.Socks5Proxy(address=_ip(host), port=port))
         return builder
-
-    def _peer(self) -> bdk.Peer:
-        # Through a proxy names stay unresolved: asking for them would tell whom one talks to.
-        host = self._url.host
-        address = host if "proxy" in self._url.options else _resolved(host)
-        return bdk.Peer(address=_ip(address), port=self._url.port, v2_transport=False)
 
 
 def recovery_point(first: int) -> bdk.RecoveryPoint:

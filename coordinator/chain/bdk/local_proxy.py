@@ -43,7 +43,7 @@ class Bridge:
 
     @property
     def place(self) -> str:
-        """Return how a client of SOCKS5 names it."""
+        """Return host and port as clients name them."""
         return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     @property
@@ -51,11 +51,6 @@ class Bridge:
         """Return where it listens."""
         host, port = self._listener.getsockname()
         return host, port
-
-    @property
-    def url(self) -> str:
-        """Return how an HTTP client names it."""
-        return f"http://{self.place}"
 
     def cut(self, fault: str) -> None:
         """End every connection and take no other, and say why."""
@@ -89,7 +84,10 @@ class Bridge:
             socks = client.recv(1, socket.MSG_PEEK) == bytes((SOCKS5,))
             host, port = _wanted_of_socks(client) if socks else _wanted(client)
             try:
-                server = self._connected(host, port)
+                if self._proxy is not None:
+                    server = through_socks(self._proxy, host, port)
+                else:
+                    server = socket.create_connection((host, port), SECONDS)
             except OSError as failure:
                 self.fault = f"cannot be reached: {failure.strerror or failure}"
                 client.sendall(SOCKS_REFUSED if socks else REFUSED)
@@ -97,11 +95,6 @@ class Bridge:
             with server:
                 client.sendall(SOCKS_GRANTED if socks else GRANTED)
                 self._carry(client, server)
-
-    def _connected(self, host: str, port: int) -> socket.socket:
-        if self._proxy is not None:
-            return through_socks(self._proxy, host, port)
-        return socket.create_connection((host, port), SECONDS)
 
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
         """Carry bytes to and fro until either side ends; an answer is bounded in size and time."""

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 from coordinator import clock
 from coordinator.chain.bdk.local_proxy import through_socks
@@ -34,19 +34,15 @@ OTHER_NETWORK_SECONDS: Final = 5
 NO_ADDRESS: Final = bytes(26)
 
 
-class Introduction(NamedTuple):
-    """What a peer says of itself: its services, and whether it takes transactions."""
-
-    services: int
-    relays: bool
-
-
 class NotUnderstood(ChainUnreachable):
     """A peer that closed the connection, or sent what cannot be read, in the handshake."""
 
 
 class Conversation:
-    """A connection whose handshake is done; every wait ends with its deadline."""
+    """A connection whose handshake is done; every wait ends with its deadline.
+
+    The peer says of itself what `services` it has, and whether it `relays` transactions.
+    """
 
     def __init__(
         self, where: str, connection: socket.socket, magic: bytes, *, seconds: float
@@ -57,7 +53,7 @@ class Conversation:
         self._magic = magic
         self._deadline = time.monotonic() + seconds
         self._seconds = seconds
-        self.peer = self._introduced()
+        self._shake_hands()
 
     def hand(self, transaction: bytes) -> None:
         """Give the peer a transaction, one it has already too, and wait until it was read."""
@@ -67,7 +63,7 @@ class Conversation:
         while self._hear("pong") != nonce:
             continue
 
-    def _introduced(self) -> Introduction:
+    def _shake_hands(self) -> None:
         moment = int(clock.now().timestamp()).to_bytes(8, "little")
         head = PROTOCOL.to_bytes(4, "little") + bytes(8) + moment
         tail = secrets.token_bytes(8) + sized(b"") + bytes(4) + b"\x01"
@@ -75,18 +71,17 @@ class Conversation:
         try:
             reader = ByteReader(self._hear("version"))
             reader.take(4)
-            services = reader.number(8)
+            self.services = reader.number(8)
             reader.take(8 + 26 + 26 + 8)
             reader.sized()
             reader.take(4)
-            relays = reader.left == 0 or reader.number(1) != 0
+            self.relays = reader.left == 0 or reader.number(1) != 0
         except PsbtError as failure:
             told = f"{self._where} sent a version message that cannot be read"
             raise NotUnderstood(told) from failure
         self._send("wtxidrelay", b"")
         self._send("verack", b"")
         self._hear("verack")
-        return Introduction(services, relays)
 
     def _send(self, command: str, payload: bytes) -> None:
         size, checksum = len(payload).to_bytes(4, "little"), double_sha256(payload)[:4]
@@ -165,7 +160,7 @@ def hand_over(url: ChainUrl, network: str, seconds: float, *, transaction: bytes
     """
     try:
         with conversation(url, network, seconds) as talk:
-            if not talk.peer.relays:
+            if not talk.relays:
                 raise TransactionRejected(f"peer {url.host} takes no transactions (blocksonly)")
             talk.hand(transaction)
     except NotUnderstood as failure:
@@ -177,7 +172,7 @@ def unsuited(url: ChainUrl, network: str, seconds: float) -> ChainError | None:
     where = f"peer {url.host}"
     try:
         with conversation(url, network, seconds) as talk:
-            services = talk.peer.services
+            services = talk.services
     except NotUnderstood as failure:
         return _other_network(url, network) or ChainUnreachable(
             f"{failure} in the middle of the handshake: is this a Bitcoin node that lets us in?"

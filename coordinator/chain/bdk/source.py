@@ -63,7 +63,10 @@ class BdkChain:
             first = first_block(self._network, watch.descriptor)
             scan = Scan(wallet, new or widened or watch.rescan is not None, first)
             wallet.apply_update(self._client.update(scan))
-            self._apply_sent(wallet)
+            # Of two that spend a coin the one sent later counts.
+            sent = enumerate(self._client.sent(), int(clock.now().timestamp()))
+            waiting = [bdk.UnconfirmedTx(tx=each, last_seen=when) for when, each in sent]
+            wallet.apply_unconfirmed_txs(waiting)
             newest = wallet.latest_checkpoint()
             tip, fork = Tip(newest.height, str(newest.hash)), _fork(wallet, watch.since, before)
             self._client.synced(tip)
@@ -94,12 +97,6 @@ class BdkChain:
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
-
-    def _apply_sent(self, wallet: bdk.Wallet) -> None:
-        """Tell the wallet what was sent; of two that spend a coin the later one counts."""
-        sent = enumerate(self._client.sent(), int(clock.now().timestamp()))
-        waiting = [bdk.UnconfirmedTx(tx=each, last_seen=when) for when, each in sent]
-        wallet.apply_unconfirmed_txs(waiting)
 
     def _told(
         self, wallet: bdk.Wallet, watch: Watch, fork: int | None
@@ -147,7 +144,8 @@ class BdkChain:
         kind = bdk.NetworkKind.MAIN if self._network == "mainnet" else bdk.NetworkKind.TEST
         parsed = bdk.Descriptor(descriptor, kind)
         try:
-            wallet, persister = _load(parsed, file)
+            persister = bdk.Persister.new_sqlite(str(file))
+            wallet = bdk.Wallet.load_from_two_path_descriptor(parsed, persister)
         except bdk.LoadWithPersistError.CouldNotLoad:
             wallet, persister = _create(parsed, file, NETWORKS[self._network])
         except (bdk.LoadWithPersistError, bdk.PersistenceError):
@@ -178,11 +176,6 @@ def _revealed(wallet: bdk.Wallet, keychain: bdk.KeychainKind) -> int:
     """Return how many scripts of a keychain the wallet looks at."""
     last = wallet.derivation_index(keychain)
     return 0 if last is None else last + 1
-
-
-def _load(descriptor: bdk.Descriptor, file: Path) -> tuple[bdk.Wallet, bdk.Persister]:
-    persister = bdk.Persister.new_sqlite(str(file))
-    return bdk.Wallet.load_from_two_path_descriptor(descriptor, persister), persister
 
 
 def _create(

@@ -66,23 +66,20 @@ def call(node: Node, method: str, *params: object, wallet: str = "") -> Field:
 
 def calls(node: Node, wanted: Sequence[Call], *, wallet: str = "") -> Iterator[Field | RpcError]:
     """Yield what the node answers to each call, in order; an RpcError stands for a refused one."""
+    path = f"/wallet/{wallet}" if wallet else "/"
     for start in range(0, len(wanted), BATCH):
-        yield from _batch(node, wanted[start : start + BATCH], wallet)
-
-
-def _batch(node: Node, wanted: Sequence[Call], wallet: str) -> Iterator[Field | RpcError]:
-    requests = [
-        {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
-        for number, (method, params) in enumerate(wanted)
-    ]
-    # A single call goes alone: a refused batch would not say which call it was.
-    body = requests[0] if len(requests) == 1 else requests
-    answer = _exchange(node, f"/wallet/{wallet}" if wallet else "/", json.dumps(body).encode())
-    answers = answer if isinstance(answer, list) else [answer]
-    objects = [each for each in answers if isinstance(each, dict)]
-    found = {each["id"]: each for each in objects if type(each.get("id")) is int}
-    for request in requests:
-        yield _result(node, str(request["method"]), found.get(request["id"]))
+        requests = [
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
+            for number, (method, params) in enumerate(wanted[start : start + BATCH])
+        ]
+        # A single call goes alone: a refused batch would not say which call it was.
+        body = requests[0] if len(requests) == 1 else requests
+        answer = _exchange(node, path, json.dumps(body).encode())
+        answers = answer if isinstance(answer, list) else [answer]
+        objects = [each for each in answers if isinstance(each, dict)]
+        found = {each["id"]: each for each in objects if type(each.get("id")) is int}
+        for request in requests:
+            yield _result(node, str(request["method"]), found.get(request["id"]))
 
 
 def _result(node: Node, method: str, answer: dict[str, object] | None) -> Field | RpcError:

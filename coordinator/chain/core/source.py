@@ -1,20 +1,14 @@
 """Bitcoin Core: a watch-only descriptor wallet per vault, asked through its RPC."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from math import ceil
 from pathlib import Path
-from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from coordinator.chain import ChainUpdate, Package, Relay, Report, SeenTransaction, Tip, Watch
 from coordinator.chain.core.rpc import Node, RpcError, call
-from coordinator.chain.core.wallet import (
-    CHAINS,
-    NAME_SIZE_MAX,
-    CoreWallet,
-    VaultWallet,
-    not_from_core,
-)
+from coordinator.chain.core.wallet import CHAINS, NAME_SIZE_MAX, CoreWallet, VaultWallet
 from coordinator.chain.url import ChainUrl
 from coordinator.errors import (
     ChainError,
@@ -56,7 +50,8 @@ def understood(
         try:
             return asking(chain, *args, **kwargs)
         except ValueError as failure:
-            raise not_from_core(chain.node, failure) from failure
+            told = f"the answer of {chain.node} is not one of Bitcoin Core's: {failure}"
+            raise ChainError(told) from failure
 
     return asked
 
@@ -105,8 +100,7 @@ class CoreChain:
         listed = wallet.ask("listsinceblock", since, 1, True, True, True)
         last = listed["lastblock"].hash()
         tip = Tip(self._ask("getblockheader", last)["height"].height(), last)
-        entries = [_Listed.read(each) for each in listed["transactions"].items(LISTED_MAX)]
-        seen = tuple(self._seen(wallet, entries))
+        seen = tuple(self._seen(wallet, listed["transactions"].items(LISTED_MAX)))
         return ChainUpdate(tip, fork, seen, prepared.reach, prepared.scanned, prepared.notes)
 
     @understood
@@ -201,10 +195,16 @@ class CoreChain:
             header = self._ask("getblockheader", header["previousblockhash"].hash())
         return "", 0
 
-    def _seen(self, wallet: CoreWallet, listed: Sequence["_Listed"]) -> Iterator[SeenTransaction]:
+    def _seen(self, wallet: CoreWallet, listed: Iterable[Field]) -> Iterator[SeenTransaction]:
         """Yield the transactions listed that are in a block or in the mempool."""
-        confirmed = {each.txid: each.place for each in listed if each.confirmations > 0}
-        resting = {each.txid for each in listed if each.confirmations == 0}
+        confirmed, resting = dict[str, tuple[int, int]](), set[str]()
+        for entry in listed:
+            txid, depth = entry["txid"].hash(), _confirmations(entry)
+            if depth > 0:
+                index = entry["blockindex"].integer(0, HEIGHT_MAX)
+                confirmed[txid] = entry["blockheight"].height(), index
+            elif depth == 0:
+                resting.add(txid)
         waiting = [txid for txid in sorted(resting - confirmed.keys()) if self._waits(txid)]
         txids = [*sorted(confirmed, key=confirmed.__getitem__), *waiting]
         for txid, known in zip(txids, wallet.transactions(txids), strict=True):
@@ -224,24 +224,6 @@ class CoreChain:
                 return False
             raise
         return True
-
-
-class _Listed(NamedTuple):
-    """An entry of the wallet's list: a transaction, how deep it lies, and where in the chain."""
-
-    txid: str
-    confirmations: int
-    place: tuple[int, int]
-
-    @classmethod
-    def read(cls, entry: Field) -> "_Listed":
-        """Read what Core lists; only what is in a block has a place."""
-        depth = _confirmations(entry)
-        place = (0, 0)
-        if depth > 0:
-            index = entry["blockindex"].integer(0, HEIGHT_MAX)
-            place = entry["blockheight"].height(), index
-        return cls(entry["txid"].hash(), depth, place)
 
 
 def _confirmations(answer: Field) -> int:

@@ -51,11 +51,6 @@ LOADED: Final = "already loaded"
 PRUNED: Final = "prune"
 
 
-def not_from_core(node: Node, failure: ValueError) -> ChainError:
-    """Return what is said of an answer that Core would not give; `failure` names the field."""
-    return ChainError(f"the answer of {node} is not one of Bitcoin Core's: {failure}")
-
-
 class Keychain(NamedTuple):
     """How many scripts of a keychain a wallet watches, after how many none was used, since when."""
 
@@ -144,9 +139,11 @@ class CoreWallet:
             span = each.member("range")
             watched = 1 if span is None else span[1].integer(0, HEIGHT_MAX) + 1
             made = each.member("timestamp")
+            # A node before version 24 calls otherwise after how many scripts none was used.
+            used = each.member("next_index") or each.member("next")
             found[body] = Keychain(
                 watched,
-                _used(each),
+                0 if used is None else used.integer(0, INDEX_MAX),
                 0 if made is None else made.integer(0, TIME_MAX),
                 _is(each, "active"),
             )
@@ -434,11 +431,11 @@ class _Scan:
             return min(max(first, birthday.height or 0), tip)
         moment = (birthday.moment - EARLIER).timestamp()
         low, high = min(first, tip), tip
-        if self._header(self._hash(tip))["mediantime"].moment() < moment:
+        if self._median_time(tip) < moment:
             return low  # it was written down by a clock that was wrong
         while low < high:
             middle = (low + high) // 2
-            if self._header(self._hash(middle))["mediantime"].moment() < moment:
+            if self._median_time(middle) < moment:
                 low = middle + 1
             else:
                 high = middle
@@ -453,11 +450,10 @@ class _Scan:
         """Tell whether a scan that was cut off holds up to where it came."""
         if begin < (note.start if watch.rescan is None else note.begin):
             return False
-        return note.height < note.begin or self._is_at(note.height, note.block)
-
-    def _is_at(self, height: int, block: str) -> bool:
+        if note.height < note.begin:
+            return True
         try:
-            return self._hash(height) == block
+            return self._hash(note.height) == note.block
         except RpcError as failure:
             if failure.rpc_code == OUT_OF_RANGE:
                 return False
@@ -510,8 +506,8 @@ class _Scan:
     def _hash(self, height: int) -> str:
         return call(self._node, "getblockhash", height).hash()
 
-    def _header(self, block: str) -> Field:
-        return call(self._node, "getblockheader", block)
+    def _median_time(self, height: int) -> int:
+        return call(self._node, "getblockheader", self._hash(height))["mediantime"].moment()
 
 
 def keychain_descriptors(descriptor: str) -> tuple[str, str]:
@@ -585,9 +581,3 @@ def _is(answer: Field, name: str) -> bool:
     """Return a flag that may be left out."""
     found = answer.member(name)
     return found is not None and found.flag()
-
-
-def _used(descriptor: Field) -> int:
-    """Return after how many scripts none was used; a node before version 24 calls it otherwise."""
-    found = descriptor.member("next_index") or descriptor.member("next")
-    return 0 if found is None else found.integer(0, INDEX_MAX)

@@ -97,7 +97,10 @@ class Template(NamedTuple):
 def parse_block(raw: bytes) -> Block:
     """Read a whole block; raises PsbtError for anything else."""
     reader = ByteReader(raw)
-    header = _read_header(reader)
+    version = reader.number(4)
+    previous, root = reader.take(32)[::-1].hex(), reader.take(32)
+    time, bits, nonce = reader.number(4), reader.number(4), reader.number(4)
+    header = Header(previous, root, time, nonce, bits, version)
     block = Block(header, reader.vector(read_transaction))
     reader.end()
     return block
@@ -105,7 +108,12 @@ def parse_block(raw: bytes) -> Block:
 
 def mine_block(template: Template) -> Block:
     """Return a block with its coinbase and a nonce that proves the work."""
-    transactions = (_coinbase(template), *template.transactions)
+    script = height_script(template.height) + b"\x00"
+    source = TransactionInput(NULL_OUTPOINT, script, witness=(WITNESS_NONCE,))
+    reward = subsidy(template.height) + template.fees_sats
+    paid = TransactionOutput(reward, template.script_pubkey)
+    committed = TransactionOutput(0, COMMITMENT_PREFIX + commitment(template.transactions))
+    transactions = (Transaction((source,), (paid, committed)), *template.transactions)
     root = merkle_root([transaction.txid for transaction in transactions])
     block = Block(Header(template.previous, root, template.time), transactions)
     while not block.proof_of_work:
@@ -139,19 +147,3 @@ def height_script(height: int) -> bytes:
     if height <= 16:
         return bytes((0x50 + height,))
     return sized(height.to_bytes(height.bit_length() // 8 + 1, "little"))
-
-
-def _coinbase(template: Template) -> Transaction:
-    script = height_script(template.height) + b"\x00"
-    source = TransactionInput(NULL_OUTPOINT, script, witness=(WITNESS_NONCE,))
-    reward = subsidy(template.height) + template.fees_sats
-    paid = TransactionOutput(reward, template.script_pubkey)
-    committed = TransactionOutput(0, COMMITMENT_PREFIX + commitment(template.transactions))
-    return Transaction((source,), (paid, committed))
-
-
-def _read_header(reader: ByteReader) -> Header:
-    version = reader.number(4)
-    previous, root = reader.take(32)[::-1].hex(), reader.take(32)
-    time, bits, nonce = reader.number(4), reader.number(4), reader.number(4)
-    return Header(previous, root, time, nonce, bits, version)

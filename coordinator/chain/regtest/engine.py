@@ -71,18 +71,15 @@ class _Engine:
         """Refuse blocks unless the last of them becomes the tip."""
         with self._listening():
             for block in blocks:
-                self._process(block)
+                # Neither the answer nor the exception is the verdict: the tip is.
+                with suppress(self._pbk.ProcessBlockException):
+                    self._manager.process_block(self._pbk.Block(block.raw))
         if self.tip.hash != blocks[-1].hash:
             raise ChainError(f"block {blocks[-1].hash} is refused: {self._reason}")
 
     def close(self) -> None:
         """Let the engine go; it writes to its folder once more."""
         del self._manager
-
-    def _process(self, block: Block) -> None:
-        # Neither the answer nor the exception is the verdict: the tip is.
-        with suppress(self._pbk.ProcessBlockException):
-            self._manager.process_block(self._pbk.Block(block.raw))
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

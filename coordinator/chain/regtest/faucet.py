@@ -61,31 +61,22 @@ def blocks_to_mine(wanted: Wanted, coins: Mapping[Outpoint, LedgerCoin], height:
 def pay(wanted: Wanted, coins: Mapping[Outpoint, LedgerCoin], height: int) -> Transaction:
     """Return a transaction that pays from the largest faucet coins ripe at this height."""
     ripe = [item for item in coins.items() if _usable(item[1]) and _ripe(item[1]) <= height]
-    chosen = _largest(ripe, wanted.cost_sats)
-    inputs = tuple(TransactionInput(outpoint, witness=(WITNESS_SCRIPT,)) for outpoint, _ in chosen)
-    change = sum(_gain(coin) for _, coin in chosen) - wanted.cost_sats
+    inputs, change = list[TransactionInput](), -wanted.cost_sats
+    for outpoint, coin in sorted(ripe, key=lambda item: (-item[1].value_sats, item[0])):
+        if change >= 0:
+            break
+        inputs.append(TransactionInput(outpoint, witness=(WITNESS_SCRIPT,)))
+        change += _gain(coin)
     outputs = [TransactionOutput(wanted.value_sats, wanted.script_pubkey)] * wanted.coins
     if change >= LEAST_CHANGE_SATS:
         outputs.append(TransactionOutput(change, SCRIPT_PUBKEY))
-    return Transaction(inputs, tuple(outputs))
+    return Transaction(tuple(inputs), tuple(outputs))
 
 
 def spends_for_anyone(transaction: Transaction, spent: Sequence[LedgerCoin]) -> bool:
     """Tell whether every input is a faucet coin, spent as anyone may."""
     free = all(item.witness == (WITNESS_SCRIPT,) for item in transaction.inputs)
     return free and all(coin.script_pubkey == SCRIPT_PUBKEY for coin in spent)
-
-
-def _largest(
-    ripe: list[tuple[Outpoint, LedgerCoin]], cost_sats: int
-) -> list[tuple[Outpoint, LedgerCoin]]:
-    chosen, missing = [], cost_sats
-    for outpoint, coin in sorted(ripe, key=lambda item: (-item[1].value_sats, item[0])):
-        if missing <= 0:
-            break
-        chosen.append((outpoint, coin))
-        missing -= _gain(coin)
-    return chosen
 
 
 def _usable(coin: LedgerCoin) -> bool:

@@ -1,9 +1,9 @@
-"""The ledger: the best chain among the blocks known, and the coins it leaves."""
+"""The best chain among the blocks known, the coins it leaves, and what a vault sees of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from coordinator.chain import Tip
+from coordinator.chain import ChainUpdate, Scanned, SeenTransaction, Tip, Watch
 from coordinator.chain.regtest.blocks import GENESIS_HASH, GENESIS_TIME, Block
 from coordinator.errors import ChainError
 from psbt.coins import Outpoint
@@ -135,3 +135,39 @@ def created_coins(transaction: Transaction, height: int) -> dict[Outpoint, Ledge
         )
         for vout, output in enumerate(transaction.outputs)
     }
+
+
+def scan(ledger: Ledger, waiting: Iterable[Transaction], watch: Watch) -> ChainUpdate:
+    """Return the transactions that pay to or spend from the watched scripts."""
+    since = watch.since or Tip(0, ledger.hashes[0])
+    known = ledger.fork_height(since.hash)
+    reorganised = None if ledger.on_chain(since.hash) else known
+    seen = tuple(_touching(ledger, waiting, watch))
+    anew = watch.since is None or watch.widened or watch.rescan is not None
+    told_up_to = 0 if anew else known
+    news = tuple(found for found in seen if found.height is None or found.height > told_up_to)
+    scanned = Scanned(0) if anew else None
+    return ChainUpdate(ledger.tip, reorganised, news, scanned=scanned)
+
+
+def _touching(
+    ledger: Ledger, waiting: Iterable[Transaction], watch: Watch
+) -> Iterator[SeenTransaction]:
+    owned: set[Outpoint] = set()
+    for height, block in ledger.blocks_above(0):
+        for transaction in block.transactions:
+            if _touches(transaction, owned, watch):
+                txid, raw = transaction.txid, transaction.raw
+                yield SeenTransaction(txid, raw, height, block.hash, block.header.time)
+    for transaction in waiting:
+        if _touches(transaction, owned, watch):
+            yield SeenTransaction(transaction.txid, transaction.raw)
+
+
+def _touches(transaction: Transaction, owned: set[Outpoint], watch: Watch) -> bool:
+    """Tell whether a transaction concerns the watch; remembers the coins it makes there."""
+    mine = [
+        n for n, output in enumerate(transaction.outputs) if output.script_pubkey in watch.scripts
+    ]
+    owned.update(Outpoint(transaction.txid, vout) for vout in mine)
+    return bool(mine) or any(item.outpoint in owned for item in transaction.inputs)

@@ -27,16 +27,12 @@ class ChainLock:
         try:
             lock.acquire()
         except Timeout as failure:
-            raise ChainUnreachable(
-                f"process {self._holder_id()} holds the chain: {self._file}"
-            ) from failure
+            holder = "unknown"
+            with suppress(OSError):
+                holder = self._holder.read_text(encoding="ascii")
+            raise ChainUnreachable(f"process {holder} holds the chain: {self._file}") from failure
         try:
             self._holder.write_text(str(os.getpid()), encoding="ascii")
             yield
         finally:
             lock.release()
-
-    def _holder_id(self) -> str:
-        with suppress(OSError):
-            return self._holder.read_text(encoding="ascii")
-        return "unknown"

@@ -7,6 +7,7 @@ unfinished at the end is ignored by readers and cut off by the next writer.
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from coordinator.chain.regtest.blocks import Block, parse_block
@@ -27,8 +28,10 @@ class BlockLog:
 
     def news(self) -> Iterator[Block]:
         """Yield the blocks that follow the last one read."""
-        data = self._unread()
-        start = 0
+        data, start = b"", 0
+        with suppress(FileNotFoundError), self.file.open("rb") as stream:
+            stream.seek(self._end)
+            data = stream.read()
         while (block := _block_at(data, start)) is not None:
             start += FRAME_SIZE + len(block.raw)
             self._end += FRAME_SIZE + len(block.raw)
@@ -45,14 +48,6 @@ class BlockLog:
             stream.flush()
             os.fsync(stream.fileno())
 
-    def _unread(self) -> bytes:
-        try:
-            with self.file.open("rb") as stream:
-                stream.seek(self._end)
-                return stream.read()
-        except FileNotFoundError:
-            return b""
-
 
 def framed(block: Block) -> bytes:
     """Return a block as a block file holds it."""
@@ -60,12 +55,12 @@ def framed(block: Block) -> bytes:
 
 
 def _block_at(data: bytes, start: int) -> Block | None:
+    """Return the block framed at a place, None where no whole one is."""
     magic, size = data[start : start + 4], data[start + 4 : start + FRAME_SIZE]
     if magic != MAGIC or len(size) < 4:
         return None
-    return _whole_block(
-        data[start + FRAME_SIZE : start + FRAME_SIZE + int.from_bytes(size, "little")]
-    )
+    begin = start + FRAME_SIZE
+    return _whole_block(data[begin : begin + int.from_bytes(size, "little")])
 
 
 def _whole_block(body: bytes) -> Block | None:

@@ -1,6 +1,6 @@
 """The embedded regtest chain: a node without a network, in one folder."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -10,16 +10,20 @@ from pathlib import Path
 from coordinator import clock
 from coordinator.chain import ChainUpdate, Package, Relay, Tip, Watch
 from coordinator.chain.regtest import faucet
-from coordinator.chain.regtest.assembly import next_block, rival_blocks
-from coordinator.chain.regtest.blocks import Block, parse_block
+from coordinator.chain.regtest.blocks import (
+    MAX_BLOCK_WEIGHT,
+    Block,
+    Template,
+    mine_block,
+    parse_block,
+)
 from coordinator.chain.regtest.engine import Judge, open_engine
-from coordinator.chain.regtest.ledger import Ledger
+from coordinator.chain.regtest.ledger import Ledger, scan
 from coordinator.chain.regtest.lock import ChainLock
 from coordinator.chain.regtest.log import BlockLog
-from coordinator.chain.regtest.policy import package
+from coordinator.chain.regtest.policy import Waiting, package
 from coordinator.chain.regtest.pool import Pool, read_transactions, write_transactions
 from coordinator.chain.regtest.rules import judge_by_rules
-from coordinator.chain.regtest.scan import scan
 from coordinator.errors import ChainError, TransactionRejected
 from psbt import consensus
 from psbt.errors import PsbtError
@@ -28,6 +32,7 @@ from psbt.transaction import Transaction, parse_transaction
 
 WAIT_SECONDS = 5.0
 USUAL_FEERATE = 1_000
+RESERVED_WEIGHT = 4_000
 
 
 class RegtestChain:
@@ -133,7 +138,12 @@ class RegtestChain:
         with self._writing():
             missing = faucet.blocks_to_mine(wanted, self._pool().outlook.coins, self.tip().height)
             self._mine(missing, faucet.SCRIPT_PUBKEY)
-            return [self._send(self._gift(each), gift=True) for each in wanted.portions()]
+            paid = []
+            for each in wanted.portions():
+                coins_left = self._pool().outlook.coins
+                gift = faucet.pay(each, coins_left, self._ledger.tip.height)
+                paid.append(self._send(gift, gift=True))
+            return paid
 
     def submit(self, block: bytes) -> str:
         """Take in a block made elsewhere, if it is valid and follows the tip; returns its hash."""
@@ -155,7 +165,7 @@ class RegtestChain:
             replaced = list(self._ledger.blocks_above(height))
             if not replaced:
                 raise ChainError(f"there is no block above {height}")
-            rivals = rival_blocks(self._ledger, height, faucet.SCRIPT_PUBKEY, now=self._now())
+            rivals = _rival_blocks(self._ledger, height, faucet.SCRIPT_PUBKEY, now=self._now())
             judge(rivals)
             returned = [t for _, block in replaced for t in block.transactions[1:]]
             waiting = read_transactions(self._mempool_file)
@@ -191,17 +201,17 @@ class RegtestChain:
     def _mine(self, count: int, script_pubkey: bytes) -> list[str]:
         if not count:
             return []
+        mined = []
         with self._judge() as judge:
-            return [self._extend(judge, script_pubkey) for _ in range(count)]
-
-    def _extend(self, judge: Judge, script_pubkey: bytes) -> str:
-        waiting = self._pool().waiting
-        block = next_block(self._ledger, waiting, script_pubkey, now=self._now())
-        judge([block])
-        self._keep([block])
-        if waiting:
-            write_transactions(self._mempool_file, self._pool().transactions)
-        return block.hash
+            for _ in range(count):
+                waiting = self._pool().waiting
+                block = _next_block(self._ledger, waiting, script_pubkey, now=self._now())
+                judge([block])
+                self._keep([block])
+                if waiting:
+                    write_transactions(self._mempool_file, self._pool().transactions)
+                mined.append(block.hash)
+        return mined
 
     def _keep(self, blocks: Sequence[Block]) -> None:
         self._log.append(blocks)
@@ -214,5 +224,48 @@ class RegtestChain:
             write_transactions(self._mempool_file, admitted.transactions)
         return transaction.txid
 
-    def _gift(self, wanted: faucet.Wanted) -> Transaction:
-        return faucet.pay(wanted, self._pool().outlook.coins, self._ledger.tip.height)
+
+def _next_block(
+    ledger: Ledger, waiting: Mapping[str, Waiting], script_pubkey: bytes, *, now: datetime
+) -> Block:
+    """Mine what waits onto the tip."""
+    chosen = _fitting(waiting)
+    return mine_block(
+        Template(
+            ledger.tip.hash,
+            ledger.tip.height + 1,
+            max(int(now.timestamp()), ledger.median_time(ledger.tip.height) + 1),
+            script_pubkey,
+            sum(item.fee_sats for item in chosen),
+            tuple(item.transaction for item in chosen),
+        )
+    )
+
+
+def _rival_blocks(
+    ledger: Ledger, height: int, script_pubkey: bytes, *, now: datetime
+) -> list[Block]:
+    """Mine empty blocks from a height on until they outgrow the best chain."""
+    branch = ledger.branch(ledger.hashes[height])
+    # A block like the one it rivals would be that very block: only the time tells them apart.
+    later = datetime.fromtimestamp(ledger.time(height + 1) + 1, now.tzinfo)
+    rivals: list[Block] = []
+    while branch.tip.height <= ledger.tip.height:
+        rivals.append(_next_block(branch, {}, script_pubkey, now=max(now, later)))
+        branch.add(rivals[-1])
+    return rivals
+
+
+def _fitting(waiting: Mapping[str, Waiting]) -> list[Waiting]:
+    """Return what fits into a block, in order; a child stays out with its parent."""
+    room = MAX_BLOCK_WEIGHT - RESERVED_WEIGHT
+    chosen: list[Waiting] = []
+    left_out: set[str] = set()
+    for txid, item in waiting.items():
+        orphan = any(spent.outpoint.txid in left_out for spent in item.transaction.inputs)
+        if orphan or item.transaction.weight > room:
+            left_out.add(txid)
+        else:
+            chosen.append(item)
+            room -= item.transaction.weight
+    return chosen

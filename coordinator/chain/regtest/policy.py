@@ -87,7 +87,7 @@ def check_fee(candidate: Waiting, scripts: Sequence[bytes]) -> None:
 def check_package(candidate: Waiting, pool: Mapping[str, Waiting]) -> None:
     """Refuse too long a line of waiting transactions, and what version 3 forbids (BIP 431)."""
     transaction, vsize = candidate.transaction, candidate.transaction.vsize
-    waiting = {txid: _waiting(each.transaction, pool) for txid, each in pool.items()}
+    waiting = _as_relayed(pool)
     _refuse(package_refusals(transaction, vsize, NodeView(waiting=waiting)))
     parents = _parents(transaction, pool)
     ancestors = ancestors_of(set(parents), waiting)
@@ -117,13 +117,7 @@ def package(txid: str, pool: Mapping[str, Waiting]) -> Package:
     """Return what a waiting transaction and its waiting ancestors weigh and pay."""
     if txid not in pool:
         raise ChainError(f"transaction {txid} does not wait for a block")
-    ancestors = {txid}
-    # Parents stand before their children: one pass from the end meets every ancestor.
-    for child, waiting in reversed(list(pool.items())):
-        if child in ancestors:
-            spent = {item.outpoint.txid for item in waiting.transaction.inputs}
-            ancestors |= spent & pool.keys()
-    found = [pool[ancestor] for ancestor in ancestors]
+    found = [pool[each] for each in ancestors_of({txid}, _as_relayed(pool))]
     return Package(
         sum(waiting.transaction.vsize for waiting in found),
         sum(waiting.fee_sats for waiting in found),
@@ -181,9 +175,13 @@ def _parents(transaction: Transaction, pool: Mapping[str, Waiting]) -> frozenset
     return frozenset({item.outpoint.txid for item in transaction.inputs} & pool.keys())
 
 
-def _waiting(transaction: Transaction, pool: Mapping[str, Waiting]) -> WaitingTransaction:
-    parents = _parents(transaction, pool)
-    return WaitingTransaction(transaction.version, transaction.vsize, parents)
+def _as_relayed(pool: Mapping[str, Waiting]) -> dict[str, WaitingTransaction]:
+    """Return what nodes weigh of what waits."""
+    transactions = {txid: waiting.transaction for txid, waiting in pool.items()}
+    return {
+        txid: WaitingTransaction(each.version, each.vsize, _parents(each, pool))
+        for txid, each in transactions.items()
+    }
 
 
 def _is_standard_witness(item: TransactionInput, kind: str) -> bool:

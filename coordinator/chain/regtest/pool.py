@@ -6,6 +6,7 @@ and the next write of this file does no harm.
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from coordinator.chain.regtest.ledger import Ledger
@@ -35,7 +36,9 @@ class Pool:
         self.waiting: dict[str, Waiting] = {}
         self.outlook = Outlook(ledger)
         for transaction in transactions:
-            self._add(transaction)
+            with suppress(TransactionRejected):
+                fee_sats = self.outlook.admit(transaction)
+                self.waiting[transaction.txid] = Waiting(transaction, fee_sats)
 
     @property
     def transactions(self) -> list[Transaction]:
@@ -66,13 +69,6 @@ class Pool:
         check_scripts(transaction, spent)
         after.waiting[transaction.txid] = candidate
         return after
-
-    def _add(self, transaction: Transaction) -> None:
-        try:
-            fee_sats = self.outlook.admit(transaction)
-        except TransactionRejected:
-            return
-        self.waiting[transaction.txid] = Waiting(transaction, fee_sats)
 
 
 def read_transactions(file: Path) -> tuple[Transaction, ...]:

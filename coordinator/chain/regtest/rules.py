@@ -21,13 +21,20 @@ from coordinator.chain.regtest.ledger import Ledger, LedgerCoin, created_coins
 from coordinator.errors import ChainError, TransactionRejected
 from psbt import consensus
 from psbt.errors import PsbtError
-from psbt.transaction import FINAL_SEQUENCE, MAX_MONEY_SATS, NULL_OUTPOINT, Transaction
+from psbt.relay import (
+    SEQUENCE_IS_TIME,
+    SEQUENCE_MASK,
+    SEQUENCE_NO_LOCK,
+    SEQUENCE_SECONDS,
+)
+from psbt.transaction import (
+    FINAL_SEQUENCE,
+    FIRST_TIME_LOCK,
+    MAX_MONEY_SATS,
+    NULL_OUTPOINT,
+    Transaction,
+)
 
-LOCKTIME_IS_TIME = 500_000_000
-SEQUENCE_NO_LOCK = 1 << 31
-SEQUENCE_IS_TIME = 1 << 22
-SEQUENCE_MASK = 0xFFFF
-SEQUENCE_SECONDS = 512
 NOT_THE_TIP = "it does not become the tip"
 # What Bitcoin Core calls otherwise when it stands in a block.
 BLOCK_WORDS = {"non-final": "bad-txns-nonfinal", "non-BIP68-final": "bad-txns-nonfinal"}
@@ -76,7 +83,7 @@ class Outlook:
 
     def _check_final(self, transaction: Transaction) -> None:
         lock = transaction.locktime
-        reached = self.height if lock < LOCKTIME_IS_TIME else self.median_time
+        reached = self.height if lock < FIRST_TIME_LOCK else self.median_time
         ignored = all(item.sequence == FINAL_SEQUENCE for item in transaction.inputs)
         if lock and lock >= reached and not ignored:
             raise TransactionRejected("non-final")
@@ -85,15 +92,14 @@ class Outlook:
         if transaction.version < 2:
             return
         for item, coin in zip(transaction.inputs, spent, strict=True):
-            if not item.sequence & SEQUENCE_NO_LOCK and not self._old_enough(item.sequence, coin):
+            if item.sequence & SEQUENCE_NO_LOCK:
+                continue
+            wanted, age = item.sequence & SEQUENCE_MASK, self.height - coin.height
+            if item.sequence & SEQUENCE_IS_TIME:
+                wanted *= SEQUENCE_SECONDS
+                age = self.median_time - self._ledger.median_time(coin.height - 1)
+            if age < wanted:
                 raise TransactionRejected("non-BIP68-final")
-
-    def _old_enough(self, sequence: int, coin: LedgerCoin) -> bool:
-        units = sequence & SEQUENCE_MASK
-        if not sequence & SEQUENCE_IS_TIME:
-            return self.height - coin.height >= units
-        since = self._ledger.median_time(coin.height - 1)
-        return self.median_time - since >= units * SEQUENCE_SECONDS
 
 
 def check_shape(transaction: Transaction) -> None:

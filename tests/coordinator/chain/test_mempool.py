@@ -225,7 +225,7 @@ def test_what_does_not_fit_waits_for_the_next_block(
     for transaction in (parent, child, other):
         chain.broadcast(transaction.raw)
     limit = 4_000 + parent.weight + other.weight - 1
-    monkeypatch.setattr("coordinator.chain.regtest.assembly.MAX_BLOCK_WEIGHT", limit)
+    monkeypatch.setattr("coordinator.chain.regtest.node.MAX_BLOCK_WEIGHT", limit)
     chain.mine(1)
     assert chain.mempool() == [child.txid, other.txid]
     chain.mine(2)
@@ -241,7 +241,7 @@ def test_a_child_waits_for_a_parent_that_does_not_fit(
     chain.broadcast(child.raw)
     limit = 4_000 + child.weight
     with monkeypatch.context() as small:
-        small.setattr("coordinator.chain.regtest.assembly.MAX_BLOCK_WEIGHT", limit)
+        small.setattr("coordinator.chain.regtest.node.MAX_BLOCK_WEIGHT", limit)
         chain.mine(1)
     assert chain.mempool() == [parent.txid, child.txid]
     chain.mine(1)
