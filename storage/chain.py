@@ -283,9 +283,12 @@ def spend_coins(db: Session, vault: Vault, spends: Iterable[Spend]) -> None:
 
 def unspent_coins(db: Session, vault: Vault) -> list[UnspentCoin]:
     """Return the coins of a vault that nothing spends, oldest first."""
-    columns = [getattr(Coin, name) for name in UNSPENT]
-    unspent = select(*columns).where(Coin.vault_id == vault.id, Coin.spent_by.is_(None))
-    return [UnspentCoin(*row) for row in db.execute(unspent.order_by(Coin.id))]
+    coin = Record.metadata.tables[Coin.__tablename__].c
+    # Columns of the table, not of the noun: there may be a hundred thousand.
+    unspent = select(*(coin[name] for name in UNSPENT)).where(
+        coin.vault_id == vault.id, coin.spent_by.is_(None)
+    )
+    return [UnspentCoin(*row) for row in db.execute(unspent.order_by(coin.id)).all()]
 
 
 def heights_of_coins(db: Session, vault: Vault) -> list[int]:
