@@ -101,4 +101,3 @@ class Reservation(Record):
     vout: Mapped[int]
     expires_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
-    ceremony: Mapped[Ceremony] = relationship(lazy="raise_on_sql")

@@ -47,7 +47,7 @@ class Vault(Record):
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
     cosigners: Mapped[list["Cosigner"]] = relationship(
-        back_populates="vault", lazy="selectin", order_by="Cosigner.position"
+        lazy="selectin", order_by="Cosigner.position"
     )
     recoveries: Mapped[list["VaultBranch"]] = relationship(
         lazy="selectin", order_by="VaultBranch.position"
@@ -93,7 +93,6 @@ class Cosigner(Record):
     position: Mapped[int]
     key_id: Mapped[int] = mapped_column(ForeignKey("key.id"), index=True)
     label: Mapped[str]
-    vault: Mapped[Vault] = relationship(back_populates="cosigners", lazy="raise_on_sql")
     key: Mapped[Key] = relationship(lazy="joined")
 
 
