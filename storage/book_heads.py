@@ -1,5 +1,6 @@
 """How the two chained books end: custody events, and what operators signed."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -7,7 +8,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     ScalarSelect,
-    Select,
     TableClause,
     column,
     func,
@@ -37,16 +37,21 @@ class BookEnd(NamedTuple):
     at: bytes | None
 
 
-class Asked(NamedTuple):
-    """For each book the number whose hash is wanted."""
-
-    custody_event: int
-    statement: int
-
-
-def book_ends(db: Session | Connection, asked: Asked) -> dict[str, BookEnd]:
-    """Return how each book ends, and its hash at the number asked for, by table."""
-    rows = db.execute(union_all(*(_end(name, at) for name, at in asked._asdict().items())))
+def book_ends(db: Session | Connection, asked: Mapping[str, int]) -> dict[str, BookEnd]:
+    """Return how each book ends, and its hash at the number that is asked for of it, by table."""
+    ends = []
+    for name, at in asked.items():
+        book, (last, head) = _book(name), newest(name)
+        ends.append(
+            select(
+                literal(name).label("name"),
+                func.count(book.c.id).label("entries"),
+                last.label("number"),
+                head.label("head"),
+                select(book.c.hash).where(book.c.id == at).scalar_subquery().label("at"),
+            ).select_from(book)
+        )
+    rows = db.execute(union_all(*ends))
     return {
         row["name"]: BookEnd(row["entries"], row["number"] or 0, row["head"] or GENESIS, row["at"])
         for row in rows.mappings()
@@ -61,20 +66,6 @@ def newest(name: str) -> tuple[ScalarSelect[Any], ScalarSelect[Any]]:
     book = _book(name)
     number, head = (select(each).order_by(book.c.id.desc()).limit(1) for each in book.c)
     return number.scalar_subquery(), head.scalar_subquery()
-
-
-def _end(name: str, number: int) -> Select[Any]:
-    """Return what selects one book's end."""
-    book = _book(name)
-    last, head = newest(name)
-    there = select(book.c.hash).where(book.c.id == number).scalar_subquery()
-    return select(
-        literal(name).label("name"),
-        func.count(book.c.id).label("entries"),
-        last.label("number"),
-        head.label("head"),
-        there.label("at"),
-    ).select_from(book)
 
 
 def _book(name: str) -> TableClause:

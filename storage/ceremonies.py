@@ -327,16 +327,8 @@ def is_confirmed(db: Session, vault: Vault) -> bool:
     )
 
 
-class _Told(NamedTuple):
-    """What the chain told of a ceremony."""
-
-    ceremony: Ceremony
-    state: str
-    height: int | None
-
-
-def _told(db: Session, vault: Vault) -> list[_Told]:
-    """Return the state and the height that the chain told of each ceremony that may change."""
+def _told(db: Session, vault: Vault) -> list[tuple[Ceremony, str, int | None]]:
+    """Return each ceremony that may change, with the state and the height that the chain told."""
     unsettled = _unsettled(db, vault)
     if not unsettled:
         return []
@@ -350,7 +342,7 @@ def _told(db: Session, vault: Vault) -> list[_Told]:
             now = "replaced"
         elif seen or now == "confirmed":
             now = "broadcast"
-        found.append(_Told(ceremony, now, height))
+        found.append((ceremony, now, height))
     return found
 
 

@@ -109,12 +109,6 @@ class Gone(NamedTuple):
     change_sats: int
 
 
-class MoneySeen(NamedTuple):
-    """That a vault was paid, and whether a block spent a coin of it."""
-
-    spent: bool
-
-
 def next_index(db: Session, vault: Vault, keychain: int) -> int:
     """Return the first index of a keychain after every one that was issued or used."""
     highest = select(func.max(Address.index)).where(
@@ -299,10 +293,10 @@ def heights_of_coins(db: Session, vault: Vault) -> list[int]:
     return [height for height in db.scalars(heights) if height is not None]
 
 
-def money_seen(db: Session) -> dict[int, MoneySeen]:
+def money_seen(db: Session) -> dict[int, bool]:
     """Return of every vault that was ever paid whether a block spent a coin of it, by its id."""
     seen = select(Coin.vault_id, func.max(Coin.spent_height)).group_by(Coin.vault_id)
-    return {vault_id: MoneySeen(spent is not None) for vault_id, spent in db.execute(seen)}
+    return {vault_id: spent is not None for vault_id, spent in db.execute(seen)}
 
 
 def unpaid_address(db: Session, vault: Vault) -> Address | None:

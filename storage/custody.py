@@ -239,15 +239,13 @@ def _names(item: Item, location: Location | None) -> dict[str, str]:
 
 
 def _salted(texts: Mapping[str, str | None]) -> dict[str, CustodyText]:
-    return {
-        field: _salted_text(field, text, os.urandom(SALT_SIZE))
-        for field, text in texts.items()
-        if text is not None
-    }
-
-
-def _salted_text(field: str, text: str, salt: bytes) -> CustodyText:
-    return CustodyText(field=field, text=text, salt=salt, digest=text_digest(salt, text))
+    found = {}
+    for field, text in texts.items():
+        if text is not None:
+            salt = os.urandom(SALT_SIZE)
+            digest = text_digest(salt, text)
+            found[field] = CustodyText(field=field, text=text, salt=salt, digest=digest)
+    return found
 
 
 def _holder(db: Session, name: str) -> Holder | None:

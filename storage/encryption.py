@@ -84,7 +84,11 @@ class OpeningKey:
             content = cbor2.loads(padded.rstrip(b"\0")[:-1])
         except (InvalidTag, *UNREADABLE) as failure:
             raise SealBroken(belongs_to) from failure
-        if not isinstance(content, dict) or not all(map(_is_said, content, content.values())):
+        # Anybody may encrypt a row: its fields must be such as rows hold.
+        if not isinstance(content, dict) or not all(
+            isinstance(name, str) and isinstance(value, str | bytes | None)
+            for name, value in content.items()
+        ):
             raise SealBroken(belongs_to)
         return content
 
@@ -135,11 +139,6 @@ def _is_bearable(cost: Cost) -> bool:
         and 1 <= p <= SCRYPT_TIMES_MAX
         and 2 * BLOCK * n * r <= SCRYPT_MEMORY_MAX
     )
-
-
-def _is_said(name: object, value: object) -> bool:
-    """Tell whether a field is such as rows hold: anybody may encrypt one."""
-    return isinstance(name, str) and isinstance(value, str | bytes | None)
 
 
 def _stretched(passphrase: bytes, salt: bytes, cost: Cost) -> bytes:

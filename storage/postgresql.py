@@ -229,11 +229,7 @@ def _unsaid(name: str, failure: BaseException) -> StorageError:
     """
     import psycopg  # noqa: PLC0415 -- an extra's
 
-    told = _first_line(failure)
+    told = next(iter(str(failure).strip().splitlines()), type(failure).__name__)
     if isinstance(failure, psycopg.ProgrammingError | psycopg.DataError | OWN):
         return StorageError(f"the database {name} refused: {told}")
     return DatabaseUnreachable(name, told)
-
-
-def _first_line(failure: BaseException) -> str:
-    return next(iter(str(failure).strip().splitlines()), type(failure).__name__)

@@ -97,16 +97,12 @@ def _enclose_new(_mapper: Mapper[Any], connection: Connection, row: Private) -> 
     if sealing_key is None:
         return
     if not isinstance(row, CustodyText) and row.id is None:
-        row.id = _next_id(connection, type(row))
+        if connection.dialect.name == "sqlite":
+            row.id = (connection.scalar(select(func.max(type(row).id))) or 0) + 1
+        else:  # as the server counts them
+            counter = func.nextval(func.pg_get_serial_sequence(row.__tablename__, "id"))
+            row.id = int(connection.scalar(select(counter)) or 0)
     _enclose(row, sealing_key)
-
-
-def _next_id(connection: Connection, kind: type[Holder | Location]) -> int:
-    """Return the number of a new row; on a server as the server counts them."""
-    if connection.dialect.name == "sqlite":
-        return (connection.scalar(select(func.max(kind.id))) or 0) + 1
-    counter = func.nextval(func.pg_get_serial_sequence(kind.__tablename__, "id"))
-    return int(connection.scalar(select(counter)) or 0)
 
 
 def _refuse_unapproved(row: Private, sealing_key: bytes | None) -> None:

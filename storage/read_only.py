@@ -103,11 +103,8 @@ def copy_database(source: Path, target: Path) -> None:
 def _opens(place: Place) -> bool:
     """Tell whether SQLite reads a database there; raises StorageError where it is none."""
     try:
-        connection = place.connect()
-        try:
+        with closing(place.connect()) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        finally:
-            connection.close()
     except sqlite3.OperationalError:
         return False
     except (sqlite3.Error, UnicodeDecodeError) as failure:

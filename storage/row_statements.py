@@ -25,7 +25,7 @@ from storage.book_heads import STATEMENTS
 from storage.database import reading
 from storage.hashing import microseconds
 from storage.lookup import is_empty
-from storage.model import Record, whole_schema
+from storage.model import whole_schema
 from storage.model.record import ROW
 from storage.prefetched import Rows
 
@@ -164,17 +164,13 @@ def _note_flushed(db: Session, _context: UOWTransaction) -> None:
     changed: dict[str, bytes] = db.info.setdefault(CHANGED, {})
     for row in [*db.new, *(each for each in db.dirty if db.is_modified(each))]:
         if row.__tablename__ in WATCHED:
-            values = _values(row)
+            held = {attr.key: getattr(row, attr.key) for attr in row.__mapper__.column_attrs}
+            lists = LISTS.get(row.__tablename__, ())
+            values = {**held, **{each: [one.id for one in getattr(row, each)] for each in lists}}
             changed[subject(row.__tablename__, values)] = digest(row.__tablename__, values)
     for row in db.deleted:
         if row.__tablename__ in WATCHED:
             changed[f"{row.__tablename__} {row.id}"] = GONE
-
-
-def _values(row: Record) -> dict[str, Any]:
-    values = {attr.key: getattr(row, attr.key) for attr in row.__mapper__.column_attrs}
-    lists = LISTS.get(row.__tablename__, ())
-    return {**values, **{each: [one.id for one in getattr(row, each)] for each in lists}}
 
 
 def _state(db: Session) -> None:

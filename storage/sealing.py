@@ -120,21 +120,17 @@ def scrub(database: Database) -> None:
     Those of a server are not ours. Raises StorageError where another process keeps the log in use.
     """
     if database.kw["bind"].dialect.name == "sqlite":
-        _rewrite(database)
+        with database.kw["bind"].connect() as connection:
+            driver = connection.connection
+            try:
+                driver.execute("VACUUM").close()
+                busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.Error as failure:
+                raise StorageError(f"plain text is left in free pages: {failure}") from failure
+        if busy:
+            raise StorageError(f"plain text is left in free pages: {READERS_WAIT}")
     with database.begin() as db:
         db.execute(update(Seal).values(scrubbed=True))
-
-
-def _rewrite(database: Database) -> None:
-    with database.kw["bind"].connect() as connection:
-        driver = connection.connection
-        try:
-            driver.execute("VACUUM").close()
-            busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.Error as failure:
-            raise StorageError(f"plain text is left in free pages: {failure}") from failure
-    if busy:
-        raise StorageError(f"plain text is left in free pages: {READERS_WAIT}")
 
 
 def _keep(

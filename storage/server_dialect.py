@@ -240,10 +240,6 @@ def driven(connection: Connection) -> ServerConnection:
     return cast("ServerConnection", connection.connection.driver_connection)
 
 
-def _returns(statement: str) -> bool:
-    return " RETURNING " in statement
-
-
 def _refused(context: ExceptionContext) -> StorageError:
     """Say what SQLite's driver refuses as it is said of a file."""
     return StorageError(f"the database refused: {context.original_exception}")
@@ -321,7 +317,7 @@ class ServerDialect(PGDialect_psycopg):
             return
         text = asking.mogrify(statement, parameters).encode()
         changes = context is not None and (context.isinsert or context.isupdate or context.isdelete)
-        if changes and server.begun is not None and not _returns(statement):
+        if changes and server.begun is not None and " RETURNING " not in statement:
             server.waiting += (text,)
             return
         first, server.first = server.first.encode(), ""

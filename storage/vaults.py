@@ -56,6 +56,13 @@ def add_vault(db: Session, *, now: datetime, **given: Unpack[NewVault]) -> Vault
     twin = _vault_where(db, Vault.descriptor, given["descriptor"])
     absent(twin, "vault", twin.name if twin else "")
     columns = {name: value for name, value in given.items() if name not in {"keys", "recoveries"}}
+    recoveries = []
+    for place, branch in enumerate(given.get("recoveries", ()), 1):
+        keys = [
+            BranchKey(position=position, key=key, label=key.label)
+            for position, key in enumerate(branch.keys)
+        ]
+        recoveries.append(VaultBranch(**{**branch._asdict(), "position": place, "keys": keys}))
     vault = Vault(
         **{"script": "wsh", **columns},
         created_at=now,
@@ -63,10 +70,7 @@ def add_vault(db: Session, *, now: datetime, **given: Unpack[NewVault]) -> Vault
             Cosigner(position=position, key=key, label=key.label)
             for position, key in enumerate(given["keys"])
         ],
-        recoveries=[
-            _branch(position, branch)
-            for position, branch in enumerate(given.get("recoveries", ()), 1)
-        ],
+        recoveries=recoveries,
     )
     db.add(vault)
     db.flush()
@@ -77,14 +81,6 @@ def add_vault(db: Session, *, now: datetime, **given: Unpack[NewVault]) -> Vault
 def state_approved(db: Session, vault: Vault) -> None:
     """State that this session's author compared a vault with its paper."""
     state(db, "approved", vault.checksum, digest=policy_digest(vault), vault=vault.checksum)
-
-
-def _branch(position: int, branch: NewBranch) -> VaultBranch:
-    keys = [
-        BranchKey(position=number, key=key, label=key.label)
-        for number, key in enumerate(branch.keys)
-    ]
-    return VaultBranch(**{**branch._asdict(), "position": position, "keys": keys})
 
 
 def vault_named(db: Session, name: str) -> Vault:

@@ -233,12 +233,11 @@ def _vaults(
     successions = {each.vault_id: each for each in succession_book.all_successions(db)}
     money = chain_book.money_seen(db)
     for vault, dangerous, keys in all_dangers(home, db, said):
-        seen = money.get(vault.id)
         standing = VaultStanding(
             VaultFacts(vault.name, vault.threshold, ()),
             tuple(dangerous),
-            received=seen is not None,
-            spent=seen is not None and seen.spent,
+            received=vault.id in money,
+            spent=money.get(vault.id, False),
             replacing=_replacing(db, successions.get(vault.id)),
         )
         with suppress(PsbtError, RowDamaged):  # rows that disagree: a danger says so

@@ -83,8 +83,8 @@ def _hold(home: Home, db: Session | Connection, connection: Connection) -> None:
 
 
 def _found(db: Session | Connection, seen: Ends) -> dict[str, book_heads.BookEnd]:
-    asked = (seen[book].number if book in seen else 0 for book in book_heads.BOOKS)
-    return book_heads.book_ends(db, book_heads.Asked(*asked))
+    asked = {book: seen[book].number if book in seen else 0 for book in book_heads.BOOKS}
+    return book_heads.book_ends(db, asked)
 
 
 def _compare(seen: Ends, found: dict[str, book_heads.BookEnd]) -> None:

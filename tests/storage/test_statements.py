@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from storage import authors, ceremonies, custody, statements
 from storage.authors import AUTHOR
-from storage.book_heads import Asked, book_ends
+from storage.book_heads import BOOKS, book_ends
 from storage.database import open_database
 from storage.errors import StatementBroken, StorageError
 from storage.model import Statement
@@ -94,7 +94,7 @@ def test_statements_are_chained_and_hold(db: Session) -> None:
     assert [each.previous for each in said[1:]] == [each.hash for each in said[:-1]]
     counted = [(name, count) for _, name, count in statements.authors(db)]
     assert sorted(counted) == [("anna", 3), ("ben", 1)]
-    end = book_ends(db, Asked(0, 2))["statement"]
+    end = book_ends(db, dict(zip(BOOKS, (0, 2), strict=True)))["statement"]
     assert (end.entries, end.number, end.head, end.at) == (4, 4, said[3].hash, said[1].hash)
 
 
