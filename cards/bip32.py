@@ -3,10 +3,18 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from coincurve import PublicKey
 
 from cards.ripemd160 import ripemd160
+
+
+class PublicNode(NamedTuple):
+    """A compressed public key and its chain code."""
+
+    public_key: bytes
+    chain_code: bytes
 
 
 def fingerprint(public_key: bytes) -> bytes:
@@ -30,7 +38,7 @@ def path_steps(data: bytes) -> tuple[int, ...]:
     return tuple(int.from_bytes(data[at : at + 4]) for at in range(0, len(data), 4))
 
 
-def public_child(public_key: bytes, chain_code: bytes, step: int) -> tuple[bytes, bytes]:
-    """Return public key and chain code one normal step below."""
+def public_child(public_key: bytes, chain_code: bytes, step: int) -> PublicNode:
+    """Return the node one normal step below."""
     digest = hmac.digest(chain_code, public_key + step.to_bytes(4), "sha512")
-    return PublicKey(public_key).add(digest[:32]).format(), digest[32:]
+    return PublicNode(PublicKey(public_key).add(digest[:32]).format(), digest[32:])

@@ -17,10 +17,6 @@ KEEP_ALIVE: Final = 2.0
 TOLD_AFTER: Final = 1.0
 
 
-def untold(_sentence: str) -> None:
-    """Tell nobody."""
-
-
 class DeadlineTransport:
     """A transport that is given up once an answer, or the card itself, is overdue.
 
@@ -43,7 +39,7 @@ class DeadlineTransport:
         self._seconds = seconds
         self._take_seconds = take_seconds
         self._transport: CardTransport | None = None
-        self._tell: Callable[[str], None] = untold
+        self._tell: Callable[[str], None] = lambda _sentence: None
         self._told = False
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ended = False
@@ -137,8 +133,7 @@ class DeadlineTransport:
         """Ask nothing any more; `late` is done should an overdue call ever come back."""
         self._ended = True
         if late is not None:
-            forgotten: Future[None] = Future()
-            self._work.put(lambda: _settle(forgotten, late))
+            self._work.put(lambda: _settle(Future(), late))
         self._work.put(None)
 
     def _leave(self) -> None:
@@ -151,17 +146,13 @@ class DeadlineTransport:
         if self._transport is not None:
             self._transport.close()
 
-    def _keep_alive(self) -> None:
-        if isinstance(self._transport, SharedReader):
-            self._transport.keep_alive()
-
     def _wait_for_the_card(self) -> None:
         while True:
             try:
                 act = self._work.get(timeout=KEEP_ALIVE)
             except queue.Empty:
-                forgotten: Future[None] = Future()
-                _settle(forgotten, self._keep_alive)
+                if isinstance(self._transport, SharedReader):
+                    _settle(Future(), self._transport.keep_alive)
                 continue
             if act is None:
                 return

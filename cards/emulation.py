@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import Field, asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 import cbor2
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from cards.apdu import Response
 from cards.errors import CardError, CardRemoved, OutOfReach
@@ -209,23 +209,15 @@ def random_key() -> bytes:
     return secrets.token_bytes(32)
 
 
-class Header(NamedTuple):
-    """What a card file says of itself."""
-
-    family: str
-    profile: str
-
-
 def create_card(
     path: Path, family: CardFamily, profile: str, *, variant: str | None = None
 ) -> None:
     """Make a factory-fresh card and its file; raises CardError where the file is there already."""
     make = family.emulate if variant is None else family.variants[variant]
-    with contextlib.ExitStack() as undo:
-        undo.callback(_lock(path).release)
+    with held(path, 0):
         if path.exists():
             raise CardError(f"{path} exists already")
-        _write(path, _encode(Header(family.name, profile), make(profile).state()))
+        _write(path, family.name, profile, state=make(profile).state())
 
 
 def open_card(path: Path, seconds: float = LOOK_SECONDS) -> CardTransport:
@@ -234,21 +226,26 @@ def open_card(path: Path, seconds: float = LOOK_SECONDS) -> CardTransport:
     Whoever only looks at a card has it for a moment: that is waited for, as on a real reader.
     """
     with contextlib.ExitStack() as undo:
-        lock = _lock(path, seconds)
-        undo.callback(lock.release)
+        lock = undo.enter_context(held(path, seconds))
         reader = _FiledTransport(path, lock)
         undo.pop_all()
     return reader
 
 
-@contextlib.contextmanager
-def held(path: Path, seconds: float) -> Iterator[None]:
+def held(path: Path, seconds: float) -> contextlib.AbstractContextManager[BaseFileLock]:
     """Keep others from a file of an emulated card; raises OutOfReach where they keep us."""
-    lock = _lock(path, seconds)
+    # For this process: sessions close in other threads than they open in.
+    lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False, mode=PRIVATE)
     try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire(timeout=seconds)
+    except Timeout:
+        raise OutOfReach(
+            f"the emulated card {path} is in use",
+            "let the other command end, then run the same command again",
+            may_end_by_itself=True,
+        ) from None
+    except OSError as failure:
+        raise CardError(f"the emulated card {path} cannot be locked: {failure.strerror}") from None
 
 
 def sign_high_or_low(secret: bytes, digest: bytes) -> bytes:
@@ -271,11 +268,11 @@ def chance(one_in: int) -> bool:
 class _FiledTransport:
     """A reader whose card is written to its file before it answers."""
 
-    def __init__(self, path: Path, lock: FileLock) -> None:
+    def __init__(self, path: Path, lock: BaseFileLock) -> None:
         self._path = path
         self._lock = lock
-        self._header, self._written = _read(path)
-        self._card = family_named(self._header.family).revive(self._written)
+        self._family, self._profile, self._written = _read(path)
+        self._card = family_named(self._family).revive(self._written)
         self._reader = self._card.insert()
         self._closed = False
 
@@ -284,7 +281,7 @@ class _FiledTransport:
         state = self._card.state()
         if state != self._written:
             try:
-                _write(self._path, _encode(self._header, state))
+                _write(self._path, self._family, self._profile, state=state)
             except CardError:
                 self.close()  # a card that cannot be kept must not go on as if it were
                 raise
@@ -302,28 +299,8 @@ class _FiledTransport:
         self._lock.release()
 
 
-def _lock(path: Path, seconds: float = 0) -> FileLock:
-    """Lock the card for this process; sessions close in other threads than they open in."""
-    lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False, mode=PRIVATE)
-    try:
-        lock.acquire(timeout=seconds)
-    except Timeout:
-        raise OutOfReach(
-            f"the emulated card {path} is in use",
-            "let the other command end, then run the same command again",
-            may_end_by_itself=True,
-        ) from None
-    except OSError as failure:
-        raise CardError(f"the emulated card {path} cannot be locked: {failure.strerror}") from None
-    return lock
-
-
-def _encode(header: Header, state: bytes) -> bytes:
-    digest = hashlib.sha256(state).digest()
-    return cbor2.dumps([MAGIC, FORMAT, header.family, header.profile, digest, state])
-
-
-def _read(path: Path) -> tuple[Header, bytes]:
+def _read(path: Path) -> tuple[str, str, bytes]:
+    """Return family, profile and state of the card in a file."""
     try:
         magic, version, family, profile, digest, state = cbor2.loads(path.read_bytes())
     except OSError as failure:
@@ -334,11 +311,13 @@ def _read(path: Path) -> tuple[Header, bytes]:
         raise CardError(f"{path} is not an emulated card of format {FORMAT}")
     if not isinstance(state, bytes) or hashlib.sha256(state).digest() != digest:
         raise CardError(f"{path} is damaged: its checksum does not hold")
-    return Header(str(family), str(profile)), state
+    return str(family), str(profile), state
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, family: str, profile: str, *, state: bytes) -> None:
     """Replace the file whole: at any moment it holds the old card or the new one."""
+    digest = hashlib.sha256(state).digest()
+    content = cbor2.dumps([MAGIC, FORMAT, family, profile, digest, state])
     beside = path.with_name(path.name + ".new")
     try:
         with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, PRIVATE)) as file:

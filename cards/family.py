@@ -62,24 +62,6 @@ class TransientMemory:
         self._kept.pop(card_id, None)
 
 
-def unheard(_reason: str, _seconds_left: int) -> None:
-    """Let a wait pass without a word."""
-
-
-def undisturbed() -> None:
-    """Let a disturbance pass without a word."""
-
-
-def ungiven(_kind: str) -> Secret | None:
-    """Give no secret."""
-    return None
-
-
-def not_agreed() -> bool:
-    """Agree to nothing."""
-    return False
-
-
 @dataclass(frozen=True)
 class Surroundings:
     """What a session may need from outside the card.
@@ -95,10 +77,10 @@ class Surroundings:
 
     roots: Mapping[str, Roots] = field(default_factory=dict)
     memory: CardMemory = field(default_factory=TransientMemory)
-    progress: Callable[[str, int], None] = unheard
-    secret: Callable[[str], Secret | None] = ungiven
-    pair_anew: Callable[[], bool] = not_agreed
-    disturbed: Callable[[], None] = undisturbed
+    progress: Callable[[str, int], None] = lambda _reason, _seconds_left: None
+    secret: Callable[[str], Secret | None] = lambda _kind: None
+    pair_anew: Callable[[], bool] = lambda: False
+    disturbed: Callable[[], None] = lambda: None
     look_only: bool = False
 
 

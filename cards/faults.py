@@ -27,20 +27,12 @@ GRAMMAR = (
 class Ejected:
     """The card is off the reader until it is inserted."""
 
-    def __str__(self) -> str:
-        """Return the command line's word."""
-        return "eject"
-
 
 @dataclass(frozen=True)
 class Delayed:
     """Every command takes this much longer."""
 
     milliseconds: int
-
-    def __str__(self) -> str:
-        """Return the command line's words."""
-        return f"delay {self.milliseconds}"
 
 
 @dataclass(frozen=True)
@@ -51,12 +43,6 @@ class Torn:
     executed: bool
     ins: int | None = None
 
-    def __str__(self) -> str:
-        """Return the command line's words."""
-        moment = "after" if self.executed else "before"
-        of = "" if self.ins is None else f" {self.ins:02x}"
-        return f"tear {self.number} {moment}{of}"
-
 
 @dataclass(frozen=True)
 class Intruded:
@@ -65,21 +51,12 @@ class Intruded:
     number: int
     ins: int | None = None
 
-    def __str__(self) -> str:
-        """Return the command line's words."""
-        of = "" if self.ins is None else f" {self.ins:02x}"
-        return f"reset {self.number}{of}"
-
 
 @dataclass(frozen=True)
 class Vanished:
     """The Nth command gets an empty answer: the card was taken off the reader."""
 
     number: int = 1
-
-    def __str__(self) -> str:
-        """Return the command line's words."""
-        return f"vanish {self.number}"
 
 
 @dataclass(frozen=True)
@@ -89,10 +66,6 @@ class Forced:
     sw: int
     number: int = 1
 
-    def __str__(self) -> str:
-        """Return the command line's words."""
-        return f"sw {self.sw:04x}{_nth(self.number)}"
-
 
 @dataclass(frozen=True)
 class Truncated:
@@ -100,10 +73,6 @@ class Truncated:
 
     size: int
     number: int = 1
-
-    def __str__(self) -> str:
-        """Return the command line's words."""
-        return f"truncate {self.size}{_nth(self.number)}"
 
 
 @dataclass(frozen=True)
@@ -113,10 +82,6 @@ class Oversized:
     size: int
     number: int = 1
 
-    def __str__(self) -> str:
-        """Return the command line's words."""
-        return f"oversize {self.size}{_nth(self.number)}"
-
 
 @dataclass(frozen=True)
 class Flipped:
@@ -124,10 +89,6 @@ class Flipped:
 
     bit: int
     number: int = 1
-
-    def __str__(self) -> str:
-        """Return the command line's words."""
-        return f"flip {self.bit}{_nth(self.number)}"
 
 
 Once = Torn | Intruded | Vanished | Forced | Truncated | Oversized | Flipped
@@ -158,29 +119,19 @@ class Listed:
 
 def met(faults: Faults, apdu: bytes) -> tuple[Faults, Faults]:
     """Return the faults that happen at a command, and those that wait after it."""
-    left = (_left(fault, apdu) for fault in faults)
-    return (
-        tuple(fault for fault in faults if _happens(fault, apdu)),
-        tuple(fault for fault in left if fault is not None),
-    )
-
-
-def _concerns(fault: Fault, apdu: bytes) -> bool:
-    return (
-        not isinstance(fault, Torn | Intruded)
-        or fault.ins is None
-        or apdu[1:2] == bytes([fault.ins])
-    )
-
-
-def _happens(fault: Fault, apdu: bytes) -> bool:
-    return isinstance(fault, Ejected | Delayed) or (_concerns(fault, apdu) and fault.number == 1)
-
-
-def _left(fault: Fault, apdu: bytes) -> Fault | None:
-    if isinstance(fault, Ejected | Delayed) or not _concerns(fault, apdu):
-        return fault
-    return None if fault.number == 1 else replace(fault, number=fault.number - 1)
+    happening: list[Fault] = []
+    waiting: list[Fault] = []
+    for fault in faults:
+        if isinstance(fault, Ejected | Delayed):
+            happening.append(fault)
+            waiting.append(fault)
+        elif isinstance(fault, Torn | Intruded) and fault.ins not in {None, *apdu[1:2]}:
+            waiting.append(fault)
+        elif fault.number == 1:
+            happening.append(fault)
+        else:
+            waiting.append(replace(fault, number=fault.number - 1))
+    return tuple(happening), tuple(waiting)
 
 
 def garbled(answer: bytes, fault: Fault) -> bytes:
@@ -276,16 +227,40 @@ def parse(words: str) -> Fault:
     raise ValueError(f"{words!r} is no fault; there is {GRAMMAR}")
 
 
+def words_of(fault: Fault) -> str:
+    """Return a fault in the command line's words."""
+    match fault:
+        case Ejected():
+            return "eject"
+        case Delayed(milliseconds):
+            return f"delay {milliseconds}"
+        case Torn(number, executed, ins):
+            return f"tear {number} {'after' if executed else 'before'}{_of(ins)}"
+        case Intruded(number, ins):
+            return f"reset {number}{_of(ins)}"
+        case Vanished(number):
+            return f"vanish {number}"
+        case Forced(sw, number):
+            words = f"sw {sw:04x}"
+        case Truncated(size, number):
+            words = f"truncate {size}"
+        case Oversized(size, number):
+            words = f"oversize {size}"
+        case Flipped(bit, number):
+            words = f"flip {bit}"
+    return words if number == 1 else f"{words} {number}"
+
+
+def _of(ins: int | None) -> str:
+    return "" if ins is None else f" {ins:02x}"
+
+
 def _torn(number: str, moment: str, ins: str | None) -> Fault:
     return Torn(int(number), moment == "after", int(ins, 16) if ins else None)
 
 
 def _intruded(number: str, ins: str | None) -> Fault:
     return Intruded(int(number), int(ins, 16) if ins else None)
-
-
-def _nth(number: int) -> str:
-    return "" if number == 1 else f" {number}"
 
 
 _N = "([1-9][0-9]{0,4})"

@@ -82,9 +82,10 @@ def insertions(before: Insertions = (), seconds: float = 0) -> Insertions:
     """
     with _context() as context, _Translated("the readers"):
         names = _names(context)
-        states = _states(context, [(name, 0) for name in names if name.isascii()], 0)
+        known = [(name, 0) for name in names if name.isascii()]
+        states = _states(context, known, 0, subject="the readers") if known else {}
         if states and _inserted(names, states) == before:
-            states = _states(context, list(states.items()), seconds)
+            states = _states(context, list(states.items()), seconds, subject="the readers")
         return _inserted(names, states)
 
 
@@ -94,22 +95,16 @@ def arrival(reader: str, seen: int, seconds: float) -> int | None:
     Returns its number, the reader's count of events; None when time is up.
     """
     deadline, was_empty = time.monotonic() + seconds, False
-    scard = _scard()
     with _context() as context, _Translated(reader):
-        code, states = scard.SCardGetStatusChange(context, 0, [(reader, 0)])
         while True:
-            if _code(code) not in {DONE, TIMEOUT}:
-                _expect(code, reader)
-            _, state, _ = states[0]
-            number = (state & 0xFFFFFFFF) >> EVENTS
-            present = bool(state & scard.SCARD_STATE_PRESENT)
-            if present and (number > seen or was_empty):
-                return int(number)
+            state = _states(context, [(reader, 0)], 0, subject=reader)[reader]
+            present = bool(state & _scard().SCARD_STATE_PRESENT)
+            if present and (state >> EVENTS > seen or was_empty):
+                return state >> EVENTS
             was_empty = was_empty or not present  # a fast exchange is not always counted
             if time.monotonic() >= deadline:
                 return None
             time.sleep(POLL)
-            code, states = scard.SCardGetStatusChange(context, 0, [(reader, 0)])
 
 
 def _names(context: int) -> list[str]:
@@ -121,13 +116,13 @@ def _names(context: int) -> list[str]:
     return list(names)
 
 
-def _states(context: int, known: list[tuple[str, int]], seconds: float) -> dict[str, int]:
+def _states(
+    context: int, known: list[tuple[str, int]], seconds: float, *, subject: str
+) -> dict[str, int]:
     """Return the states of readers, by name; waits until one is another than it was known to be."""
-    if not known:
-        return {}
     code, states = _scard().SCardGetStatusChange(context, round(seconds * 1000), known)
     if _code(code) != TIMEOUT:
-        _expect(code, "the readers")
+        _expect(code, subject)
     return {name: state & 0xFFFFFFFF for name, state, _ in states}
 
 
@@ -167,11 +162,18 @@ class ReaderTransport:
 
     def take(self) -> None:
         """Connect, begin a transaction, and learn the protocol inside it."""
-        with self._lock, _Translated(self._reader):
+        with self._lock, _Translated(self._reader), contextlib.ExitStack() as undo:
             if self._ended:
                 raise CardRemoved(self._ended)
-            if self._card is None:
-                self._take()
+            if self._card is not None:
+                return
+            looks = LOOKS if self._wait_seconds >= WAIT_SECONDS else 1
+            self.contended = self.contended or _in_use(self._context, self._reader, looks)
+            card = self._connected()
+            undo.callback(_scard().SCardDisconnect, card, _scard().SCARD_LEAVE_CARD)
+            self._pci = self._begun(card)
+            undo.pop_all()
+            self._card = card
 
     def transmit(self, apdu: bytes) -> bytes:
         """Send a command APDU, short or extended, and return data and status word."""
@@ -249,16 +251,6 @@ class ReaderTransport:
             if _events(self._context, self._reader) != before:
                 break
             time.sleep(POLL)
-
-    def _take(self) -> None:
-        looks = LOOKS if self._wait_seconds >= WAIT_SECONDS else 1
-        self.contended = self.contended or _in_use(self._context, self._reader, looks)
-        with contextlib.ExitStack() as undo:
-            card = self._connected()
-            undo.callback(_scard().SCardDisconnect, card, _scard().SCARD_LEAVE_CARD)
-            self._pci = self._begun(card)
-            undo.pop_all()
-        self._card = card
 
     def _connected(self) -> int:
         """Connect shared; wait for a program that keeps the reader for itself."""

@@ -52,13 +52,12 @@ def signers(digest: bytes, compact: bytes) -> frozenset[bytes]:
 
     Which half S was in makes no difference: both halves have the same candidates.
     """
-    return frozenset(
-        key for recovery in range(4) if (key := _recovered(digest, compact, recovery)) is not None
-    )
+    found = {recovered(digest, compact + bytes((recovery,))) for recovery in range(4)}
+    return frozenset(key for key in found if key is not None)
 
 
-def _recovered(digest: bytes, compact: bytes, recovery: int) -> bytes | None:
-    signature = compact + bytes((recovery,))
+def recovered(digest: bytes, signature: bytes) -> bytes | None:
+    """Return the compressed key that r‖s and the recovery number behind it tell, or None."""
     try:
         return PublicKey.from_signature_and_message(signature, digest, hasher=None).format()
     except ValueError:

@@ -54,7 +54,7 @@ The same file names in each.
 | --- | --- |
 | `__init__` | `FAMILY`: what is known of the cards, their codes, thieves and other software |
 | `wire` | what both ends agree on: numbers, encodings, ciphers |
-| `commands` | a pure function for each command |
+| `commands` | each command: a value, or a pure function that makes it |
 | `answers` | a pure function for each answer, and what a refusal means |
 | `channel` | the host's end of the secure channel |
 | `link` | the way to a card: selected, identified, its PIN presented, mended when interrupted |
@@ -96,7 +96,8 @@ def readme() -> str:
 
 def _cell(family: CardFamily, name: str, kind: type) -> str:
     """Return the mark of what stands behind a capability; a dash where no version has it."""
-    having = [profile for profile in family.profiles if isinstance(_session(family, profile), kind)]
+    cards = ((profile, family.emulate(profile).insert()) for profile in family.profiles)
+    having = [at for at, card in cards if isinstance(family.open(card, Surroundings()), kind)]
     if not having:
         return "no"
     mark = MARKS[family.evidence.get(name, Evidence.EMULATOR)]
@@ -113,10 +114,6 @@ def _scripts(family: CardFamily) -> str:
         script if len(having) == len(family.profiles) else f"{script} ({', '.join(having)})"
         for script, having in able.items()
     )
-
-
-def _session(family: CardFamily, profile: str) -> CardSession:
-    return family.open(family.emulate(profile).insert(), Surroundings())
 
 
 def _program(software: Software) -> str:

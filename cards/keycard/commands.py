@@ -1,4 +1,4 @@
-"""Keycard's commands: one pure function each."""
+"""Keycard's commands: a value each, or a pure function that makes it."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -21,10 +21,16 @@ _PUBLIC, _EXTENDED_PUBLIC = 1, 2
 _EXTENDED_KEY, _SEED = 2, 3
 _SCHNORR = 3
 
-
-def select() -> Command:
-    """SELECT the applet by name."""
-    return apdu.select(AID)
+SELECT = apdu.select(AID)
+"""SELECT the applet by name."""
+STATUS = Command(CLA, Ins.GET_STATUS)
+"""GET STATUS: counters, and whether there is a key; needs no PIN."""
+GENERATE_KEY = Command(CLA, Ins.GENERATE_KEY)
+"""GENERATE KEY on the card, in place of any it has."""
+REMOVE_KEY = Command(CLA, Ins.REMOVE_KEY)
+"""REMOVE KEY."""
+FACTORY_RESET = Command(CLA, Ins.FACTORY_RESET, 0xAA, 0x55)
+"""Erase keys, PIN and pairings: in clear and without a PIN (FACTORY RESET)."""
 
 
 def identify(nonce: bytes) -> Command:
@@ -87,11 +93,6 @@ def mutually_authenticate(challenge: bytes) -> Command:
     return Command(CLA, Ins.MUTUALLY_AUTHENTICATE, data=challenge)
 
 
-def status() -> Command:
-    """GET STATUS: counters, and whether there is a key; needs no PIN."""
-    return Command(CLA, Ins.GET_STATUS)
-
-
 def verify_pin(pin: Pin) -> Command:
     """VERIFY PIN."""
     return _secret(Ins.VERIFY_PIN, digits(pin, PIN))
@@ -118,16 +119,6 @@ def load_extended_key(key: bytes, chain_code: bytes) -> Command:
     return _secret(Ins.LOAD_KEY, tlv(Tag.KEY_TEMPLATE, elements), p1=_EXTENDED_KEY)
 
 
-def generate_key() -> Command:
-    """GENERATE KEY on the card, in place of any it has."""
-    return Command(CLA, Ins.GENERATE_KEY)
-
-
-def remove_key() -> Command:
-    """REMOVE KEY."""
-    return Command(CLA, Ins.REMOVE_KEY)
-
-
 def export_public(path: Iterable[int]) -> Command:
     """EXPORT KEY: the public key at a path."""
     return Command(CLA, Ins.EXPORT_KEY, _DERIVE, _PUBLIC, data=path_bytes(path))
@@ -146,11 +137,6 @@ def sign(path: Iterable[int], digest: bytes) -> Command:
 def sign_schnorr(path: Iterable[int], digest: bytes, tweak: bytes) -> Command:
     """SIGN a digest with the tweaked key at a path (BIP 340, since 4.0)."""
     return Command(CLA, Ins.SIGN, _DERIVE, _SCHNORR, data=digest + tweak + path_bytes(path))
-
-
-def factory_reset() -> Command:
-    """Erase keys, PIN and pairings: in clear and without a PIN (FACTORY RESET)."""
-    return Command(CLA, Ins.FACTORY_RESET, 0xAA, 0x55)
 
 
 def digits(code: Secret, rule: CodeRule) -> bytes:

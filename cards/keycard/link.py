@@ -76,7 +76,7 @@ class Link:
 
     def status(self) -> Status:
         """Ask for the counters, and whether there is a key; needs no PIN."""
-        return answers.parse_status(self.send(commands.status()))
+        return answers.parse_status(self.send(commands.STATUS))
 
     def send(self, command: Command) -> bytes:
         """Send a command in the channel and return its answer; raises what a refusal means."""
@@ -206,7 +206,7 @@ class Link:
         self._surroundings.memory.forget(self.card_id)
 
     def _selected(self) -> Application:
-        found = answers.parse_select(exchange(self.transport, commands.select()))
+        found = answers.parse_select(exchange(self.transport, commands.SELECT))
         if found.version is not None and found.version < OLDEST:
             raise _too_old()
         return found
@@ -323,7 +323,7 @@ class Link:
         """Find out what condition the card misses: the PIN, its key, or another one."""
         if self._pin is None:
             raise NotUnlocked("the card wants its PIN first")
-        if not answers.parse_status(self._mended(commands.status()).data).has_key:
+        if not answers.parse_status(self._mended(commands.STATUS).data).has_key:
             raise CardNotInitialised("the card has no key")
         self._reopened()
         return self._mended(command)
@@ -331,7 +331,7 @@ class Link:
     def _log_in_again(self, pin: Pin, channel: Channel) -> None:
         """Present the kept PIN once more; it was right before, so one refusal forgets it."""
         self._pin = None
-        status = self._through(commands.status(), channel)
+        status = self._through(commands.STATUS, channel)
         if status is None:
             pin.close()
             raise CardReset("another program reset the card before its PIN was presented again")

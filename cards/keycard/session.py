@@ -108,7 +108,7 @@ class KeycardSession:
     def generate_key(self) -> None:
         """Make the master key on the card; raises NotSupported where there is one."""
         self._refuse_second_key()
-        self._link.send(commands.generate_key())
+        self._link.send(commands.GENERATE_KEY)
         self._forget_keys()
 
     def load_seed(self, seed: Secret) -> None:
@@ -127,7 +127,7 @@ class KeycardSession:
             self._link.send(commands.load_extended_key(key.secret, chain_code))
         self._forget_keys()
         if self._extended(PROBE) != public_child(key.public_key.format(), chain_code, *PROBE):
-            self._link.send(commands.remove_key())
+            self._link.send(commands.REMOVE_KEY)
             self._forget_keys()
             raise ProtocolError(
                 "the card derives other keys than its seed's: is this its duress PIN?"
@@ -136,7 +136,7 @@ class KeycardSession:
     def reset_seed(self, pin: Pin) -> None:
         """Erase the key; the PIN stays."""
         self.unlock(pin)
-        self._link.send(commands.remove_key())
+        self._link.send(commands.REMOVE_KEY)
         self._forget_keys()
 
     def change_pin(self, old: Pin, new: Pin) -> None:
@@ -177,7 +177,7 @@ class KeycardSession:
         self._link.forget_pin()
         self._forget_keys()
         self._link.select_again()
-        exchange(self._link.transport, commands.factory_reset())
+        exchange(self._link.transport, commands.FACTORY_RESET)
         self._link.forget_pairing()
         self._link.select_again()
 

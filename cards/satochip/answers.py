@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from cards.bip32 import PublicNode
 from cards.errors import (
     CardError,
     CardNotInitialised,
@@ -64,27 +65,6 @@ class Status(NamedTuple):
         return "{}.{}-{}.{}".format(*self.version, *self.patch)
 
 
-class Handshake(NamedTuple):
-    """INIT CHANNEL's answer: the card's ephemeral key, and who may have signed it."""
-
-    ephemeral: bytes
-    authentikeys: frozenset[bytes]
-
-
-class DerivedKey(NamedTuple):
-    """GET EXTENDED KEY's answer."""
-
-    public_key: bytes
-    chain_code: bytes
-
-
-class Proof(NamedTuple):
-    """CHALLENGE RESPONSE's answer: the card's nonce, and r‖s over both nonces."""
-
-    nonce: bytes
-    signature: bytes
-
-
 def parse_status(data: bytes) -> Status:
     """Read GET STATUS; later versions append policies, which nothing here depends on.
 
@@ -105,40 +85,33 @@ def parse_status(data: bytes) -> Status:
     )
 
 
-def parse_handshake(data: bytes) -> Handshake:
-    """Read INIT CHANNEL; the ephemeral key's own signature must hold."""
+def parse_handshake(data: bytes) -> tuple[bytes, frozenset[bytes]]:
+    """Read INIT CHANNEL: the card's ephemeral key, and who may have signed it."""
     fields = _Fields(data)
-    x = fields.sized()
-    ephemeral = _signer(x, fields.covered(), fields.sized())
-    digest = fields.covered()
-    return Handshake(ephemeral, signers(digest, compact_from_der(fields.sized())))
+    ephemeral = fields.signing_key()
+    return ephemeral, signers(*fields.signed())
 
 
-def parse_extended_key(data: bytes, authentikey: bytes) -> DerivedKey:
+def parse_extended_key(data: bytes, authentikey: bytes) -> PublicNode:
     """Read GET EXTENDED KEY; signed by the derived key itself and by the card's authentikey."""
     fields = _Fields(data)
     chain_code = fields.take(COORDINATE)
-    x = fields.sized()
-    public_key = _signer(x, fields.covered(), fields.sized())
-    digest = fields.covered()
-    if not verify(authentikey, digest, compact_from_der(fields.sized())):
+    public_key = fields.signing_key()
+    if not verify(authentikey, *fields.signed()):
         raise ProtocolError("the card's authentikey has not signed the derived key")
-    return DerivedKey(public_key, chain_code)
+    return PublicNode(public_key, chain_code)
 
 
 def parse_authentikey(data: bytes) -> bytes:
     """Read a public key that signed itself; return it compressed."""
-    fields = _Fields(data)
-    x = fields.sized()
-    return _signer(x, fields.covered(), fields.sized())
+    return _Fields(data).signing_key()
 
 
 def parse_prepared_key(data: bytes, authentikey: bytes) -> bytes:
     """Read TAPROOT TWEAK: the x of the key that will sign, vouched for by the authentikey."""
     fields = _Fields(data)
     point = fields.sized()
-    digest = fields.covered()
-    if not verify(authentikey, digest, compact_from_der(fields.sized())):
+    if not verify(authentikey, *fields.signed()):
         raise ProtocolError("the card's authentikey has not signed the key it prepared")
     if len(point) != POINT:
         raise ProtocolError(f"an uncompressed key has {POINT} bytes, not {len(point)}")
@@ -163,22 +136,10 @@ def parse_size(data: bytes) -> int:
     return int.from_bytes(_Fields(data).take(2))
 
 
-def parse_proof(data: bytes) -> Proof:
-    """Read CHALLENGE RESPONSE."""
+def parse_proof(data: bytes) -> tuple[bytes, bytes]:
+    """Read CHALLENGE RESPONSE: the card's nonce, and r‖s over both nonces."""
     fields = _Fields(data)
-    nonce = fields.take(NONCE)
-    return Proof(nonce, compact_from_der(fields.sized()))
-
-
-def _signer(x: bytes, digest: bytes, der: bytes) -> bytes:
-    """Return the key of that x coordinate that made the signature."""
-    if len(x) != COORDINATE:
-        raise ProtocolError(f"a coordinate has {COORDINATE} bytes, not {len(x)}")
-    signature = compact_from_der(der)
-    for key in (b"\2" + x, b"\3" + x):
-        if verify(key, digest, signature):
-            return key
-    raise ProtocolError("the card sent a key that has not signed itself")
+    return fields.take(NONCE), compact_from_der(fields.sized())
 
 
 class _Fields:
@@ -199,9 +160,21 @@ class _Fields:
         """Return the next field, whose length stands before it in two bytes."""
         return self.take(int.from_bytes(self.take(2)))
 
-    def covered(self) -> bytes:
-        """Return the digest of all that has been taken so far."""
-        return hashlib.sha256(self._data[: self._at]).digest()
+    def signed(self) -> tuple[bytes, bytes]:
+        """Return the digest of all that has been taken so far, and r‖s, which comes next."""
+        digest = hashlib.sha256(self._data[: self._at]).digest()
+        return digest, compact_from_der(self.sized())
+
+    def signing_key(self) -> bytes:
+        """Return the key whose x coordinate comes next, and then its signature of all so far."""
+        x = self.sized()
+        digest, signature = self.signed()
+        if len(x) != COORDINATE:
+            raise ProtocolError(f"a coordinate has {COORDINATE} bytes, not {len(x)}")
+        for key in (b"\2" + x, b"\3" + x):
+            if verify(key, digest, signature):
+                return key
+        raise ProtocolError("the card sent a key that has not signed itself")
 
 
 def refusal(sw: int, ins: int) -> CardError:

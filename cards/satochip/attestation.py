@@ -4,7 +4,6 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -29,15 +28,6 @@ LENGTH_MAX = 5
 Certificate = x509.Certificate
 
 
-class _Certified(NamedTuple):
-    """What a certificate says, once its chain holds."""
-
-    verdict: Verdict
-    root: str
-    key: bytes
-    chip: str
-
-
 def chip_name(transport: CardTransport) -> str | None:
     """Ask the card manager for the chip's serial numbers; None where it does not tell them.
 
@@ -58,11 +48,21 @@ def attest(link: Link, roots: Roots, chip: str | None) -> Attestation:
     der = _certificate(link)
     if not der:
         return Attestation(Verdict.UNPROVEN, "the card has no certificate")
-    certified = _certified(der, roots)
-    if certified.key != link.authentikey:
+    try:
+        device = x509.load_der_x509_certificate(der)
+        known = [x509.load_der_x509_certificate(each) for each in roots.published + roots.test]
+        root = root_of(device, known, datetime.now(UTC))
+        published = root.public_bytes(Encoding.DER) in roots.published
+        key, certified_chip, root_name = _public_key(device), _name(device), _name(root)
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
+    if key != link.authentikey:
         raise NotGenuine("its certificate belongs to another card's key")
-    _check_challenge(link)
-    if chip is not None and chip != certified.chip.lower():
+    nonce = secrets.token_bytes(answers.NONCE)
+    card_nonce, signature = answers.parse_proof(link.send(commands.challenge(nonce)))
+    if not verify(key, hashlib.sha256(CHALLENGE + card_nonce + nonce).digest(), signature):
+        raise NotGenuine("it answered the challenge with a signature that is not its key's")
+    if chip is not None and chip != certified_chip.lower():
         raise NotGenuine("its certificate was made for a chip with other serial numbers")
     compared = (
         "its chip told no serial numbers to compare"
@@ -70,15 +70,15 @@ def attest(link: Link, roots: Roots, chip: str | None) -> Attestation:
         else "its chip's serial numbers are the certified ones"
     )
     return Attestation(
-        certified.verdict,
-        f"its certificate ends in {certified.root} and it answered a fresh challenge, {compared}",
+        Verdict.GENUINE if published else Verdict.TEST,
+        f"its certificate ends in {root_name} and it answered a fresh challenge, {compared}",
     )
 
 
 def _certificate(link: Link) -> bytes:
     """Read the certificate piece by piece; empty where the card has none."""
     try:
-        size = answers.parse_size(link.send(commands.certificate_size()))
+        size = answers.parse_size(link.send(commands.CERTIFICATE_SIZE))
     except StatusWordError as refused:
         if refused.sw != Sw.UNKNOWN_INS:
             raise
@@ -92,34 +92,12 @@ def _certificate(link: Link) -> bytes:
     return certificate
 
 
-def _certified(der: bytes, roots: Roots) -> _Certified:
-    """Read a device certificate and follow its chain to a root; raises NotGenuine."""
-    try:
-        device = x509.load_der_x509_certificate(der)
-        known = [x509.load_der_x509_certificate(each) for each in roots.published + roots.test]
-        root = root_of(device, known, datetime.now(UTC))
-        published = root.public_bytes(Encoding.DER) in roots.published
-        verdict = Verdict.GENUINE if published else Verdict.TEST
-        return _Certified(verdict, _name(root), _public_key(device), _name(device))
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
-        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
-
-
 def _public_key(certificate: Certificate) -> bytes:
     """Return the compressed secp256k1 key a certificate is about."""
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256k1":
         raise NotGenuine("its certificate is not about a key of secp256k1")
     return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-
-
-def _check_challenge(link: Link) -> None:
-    """Have the card sign two fresh nonces with the certified key."""
-    nonce = secrets.token_bytes(answers.NONCE)
-    proof = answers.parse_proof(link.send(commands.challenge(nonce)))
-    digest = hashlib.sha256(CHALLENGE + proof.nonce + nonce).digest()
-    if not verify(link.authentikey, digest, proof.signature):
-        raise NotGenuine("it answered the challenge with a signature that is not its key's")
 
 
 def _name(certificate: Certificate) -> str:

@@ -11,7 +11,6 @@ from coincurve import PrivateKey, PublicKey
 from cryptography.hazmat.primitives import padding
 
 from cards.errors import SecureChannelError
-from cards.satochip.answers import Handshake
 from cards.satochip.wire import BLOCK, ChannelKeys
 
 IV_RANDOM = 12
@@ -54,10 +53,10 @@ class HostChannel:
             raise SecureChannelError("an answer does not decrypt: its padding is broken") from None
 
 
-def agree(ephemeral: PrivateKey, handshake: Handshake) -> HostChannel:
-    """Return the channel both ephemeral keys make.
+def agree(ephemeral: PrivateKey, theirs: bytes) -> HostChannel:
+    """Return the channel that our ephemeral key and the card's make.
 
     The card's has two possible halves; both give the same shared x coordinate.
     """
-    shared = PublicKey(handshake.ephemeral).multiply(ephemeral.secret)
+    shared = PublicKey(theirs).multiply(ephemeral.secret)
     return HostChannel(ChannelKeys.derive(shared.format()[1:]))

@@ -1,4 +1,4 @@
-"""Satochip's commands: one pure function each."""
+"""Satochip's commands: a value each, or a pure function that makes it."""
 
 from collections.abc import Iterable
 
@@ -27,20 +27,29 @@ _KEEP_CACHE, _WIPE_CACHE = 0x40, 0xC0
 _LABEL_SET, _LABEL_SHOW = 0, 1
 _INIT, _PROCESS = 1, 2
 
-
-def select() -> Command:
-    """SELECT the applet by name."""
-    return apdu.select(AID)
+SELECT = apdu.select(AID)
+"""SELECT the applet by name."""
+STATUS = Command(CLA, Ins.GET_STATUS)
+"""GET STATUS: in clear, no PIN."""
+LOGOUT_ALL = Command(CLA, Ins.LOGOUT_ALL)
+"""LOGOUT ALL: forget every PIN that was verified."""
+PLAIN_KEY = Command(
+    CLA, Ins.TAPROOT_TWEAK, _LAST_DERIVED, _PLAIN, data=bytes((ROOT_SIZE,)) + bytes(ROOT_SIZE)
+)
+"""TAPROOT TWEAK that tweaks nothing: sign with the key last derived as it is (0.14-0.5)."""
+SHOW_LABEL = Command(CLA, Ins.LABEL, 0, _LABEL_SHOW)
+"""CARD LABEL: show it."""
+CERTIFICATE_SIZE = Command(CLA, Ins.EXPORT_PKI_CERTIFICATE, 0, _INIT)
+"""EXPORT PKI CERTIFICATE: how many bytes it has."""
+RESET_SIGNAL = Command(CLA, Ins.FACTORY_RESET_SIGNAL)
+"""Ask for the reset before 0.16, in clear: five times, each alone in its power cycle."""
+FACTORY_RESET = Command(CLA, Ins.FACTORY_RESET, 0xAA, 0x55)
+"""Reset at once, since 0.16 (FACTORY RESET)."""
 
 
 def serial_number(tag: int) -> Command:
     """GET DATA: one of the chip's serial numbers, from the card manager before SELECT."""
     return Command(0x80, 0xCA, tag >> 8, tag & 0xFF, le=apdu.SHORT_RESPONSE_MAX)
-
-
-def status() -> Command:
-    """GET STATUS: in clear, no PIN."""
-    return Command(CLA, Ins.GET_STATUS)
 
 
 def init_channel(point: bytes) -> Command:
@@ -81,11 +90,6 @@ def unblock_with_new_pin(puk: Secret, new: Secret | None) -> Command:
     return _secret(Ins.UNBLOCK_PIN, _code(puk) + (_code(new) if new else b""))
 
 
-def logout_all() -> Command:
-    """LOGOUT ALL: forget every PIN that was verified."""
-    return Command(CLA, Ins.LOGOUT_ALL)
-
-
 def import_seed(seed: Secret) -> Command:
     """IMPORT BIP32 SEED."""
     return _secret(Ins.IMPORT_SEED, seed.reveal(), p1=len(seed))
@@ -108,19 +112,9 @@ def sign_digest(digest: bytes) -> Command:
     return Command(CLA, Ins.SIGN_DIGEST, _LAST_DERIVED, data=digest)
 
 
-def plain_key() -> Command:
-    """TAPROOT TWEAK that tweaks nothing: sign with the key last derived as it is (0.14-0.5)."""
-    return Command(CLA, Ins.TAPROOT_TWEAK, _LAST_DERIVED, _PLAIN, data=_prefixed(bytes(ROOT_SIZE)))
-
-
 def sign_schnorr(digest: bytes) -> Command:
     """SIGN SCHNORR HASH with the key that TAPROOT TWEAK prepared."""
     return Command(CLA, Ins.SIGN_SCHNORR, _LAST_DERIVED, data=digest)
-
-
-def show_label() -> Command:
-    """CARD LABEL: show it."""
-    return Command(CLA, Ins.LABEL, 0, _LABEL_SHOW)
 
 
 def set_label(text: bytes) -> Command:
@@ -128,11 +122,6 @@ def set_label(text: bytes) -> Command:
     if len(text) > LABEL_MAX:
         raise CardError(f"a Satochip's label has at most {LABEL_MAX} bytes, not {len(text)}")
     return Command(CLA, Ins.LABEL, 0, _LABEL_SET, data=_prefixed(text))
-
-
-def certificate_size() -> Command:
-    """EXPORT PKI CERTIFICATE: how many bytes it has."""
-    return Command(CLA, Ins.EXPORT_PKI_CERTIFICATE, 0, _INIT)
 
 
 def certificate_piece(offset: int, size: int) -> Command:
@@ -144,16 +133,6 @@ def certificate_piece(offset: int, size: int) -> Command:
 def challenge(nonce: bytes) -> Command:
     """CHALLENGE RESPONSE PKI: prove to hold the certified key."""
     return Command(CLA, Ins.CHALLENGE_RESPONSE_PKI, data=nonce)
-
-
-def reset_signal() -> Command:
-    """Ask for the reset before 0.16, in clear: five times, each alone in its power cycle."""
-    return Command(CLA, Ins.FACTORY_RESET_SIGNAL)
-
-
-def factory_reset() -> Command:
-    """Reset at once, since 0.16 (FACTORY RESET)."""
-    return Command(CLA, Ins.FACTORY_RESET, 0xAA, 0x55)
 
 
 def _secret(ins: int, data: bytes, *, p1: int = 0) -> Command:

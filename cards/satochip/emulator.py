@@ -82,10 +82,9 @@ SatochipEmulator = Emulator[Flash, Card]
 def emulate(profile: str) -> SatochipEmulator:
     """Make a card as it leaves the factory, certified by the test sub-CA."""
     card = uncertified(profile)
-    flash = card.flash
-    name = common_name(flash.serials)
-    flash.certificate = device_certificate(flash.authentikey, name)
-    flash.personalised = True
+    name = common_name(card.flash.serials)
+    card.flash.certificate = device_certificate(card.flash.authentikey, name)
+    card.flash.personalised = True
     return card
 
 
@@ -178,7 +177,8 @@ def _count_reset_signals(card: Card, ins: int) -> None:
 def _process(card: Card, request: Request) -> bytes:
     """Answer a command from inside the channel.
 
-    SETUP is refused after SETUP, and before it all but SETUP and what the factory needs.
+    SETUP is refused after SETUP, and before it all but SETUP and what the factory needs; what
+    this version has and this emulator lacks is 9C05.
     """
     flash, ins = card.flash, request.ins
     if flash.setup_done and ins == Ins.SETUP:
@@ -186,22 +186,16 @@ def _process(card: Card, request: Request) -> bytes:
     in_factory = not flash.personalised and ins in IN_FACTORY
     if not (flash.setup_done or ins == Ins.SETUP or in_factory):
         raise Refusal(Sw.SETUP_NOT_DONE)
-    handler = _handler(card, ins)
-    if ins not in WITHOUT_PIN and 0 not in card.power.verified:
-        raise Refusal(Sw.UNAUTHORIZED)
-    return handler(card, request)
-
-
-def _handler(card: Card, ins: int) -> Handler:
-    """Look an instruction up; what this version has and this emulator lacks is 9C05."""
-    deprecated = ins in PARSED_TRANSACTIONS and card.flash.version >= ONE_COMMAND_RESET
+    deprecated = ins in PARSED_TRANSACTIONS and flash.version >= ONE_COMMAND_RESET
     if deprecated or ins == SIGN_SHORT_MESSAGE:
         raise Refusal(Sw.DEPRECATED)
     if ins in PARSED_TRANSACTIONS:
         raise Refusal(Sw.UNSUPPORTED)
-    if ins not in HANDLERS or (ins in TAPROOT and card.flash.version < TAPROOT_SINCE):
+    if ins not in HANDLERS or (ins in TAPROOT and flash.version < TAPROOT_SINCE):
         raise Refusal(Sw.UNKNOWN_INS)
-    return HANDLERS[ins]
+    if ins not in WITHOUT_PIN and 0 not in card.power.verified:
+        raise Refusal(Sw.UNAUTHORIZED)
+    return HANDLERS[ins](card, request)
 
 
 def status(card: Card, request: Request) -> bytes:

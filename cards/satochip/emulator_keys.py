@@ -67,11 +67,6 @@ def public_x(secret: bytes) -> bytes:
     return public_key(secret)[1:]
 
 
-def cache_id(path: bytes) -> bytes:
-    """Return what the cache calls a path prefix: four bytes, so that two may share a name."""
-    return hashlib.sha256(path).digest()[-4:]
-
-
 def import_seed(card: Card, request: Request) -> bytes:
     """IMPORT SEED: make the master key of a seed; the answer is the authentikey."""
     need_no_parameter(request)
@@ -134,12 +129,14 @@ def extended_key(card: Card, request: Request) -> bytes:
 def _derive(card: Card, path: bytes) -> Node:
     """Walk down the path; a cache that is full stops the walk with its parent in use.
 
-    The cache keeps of each step key, chain code and the first byte of the compressed public key.
+    The cache keeps of each step key, chain code and the first byte of the compressed public key,
+    under four bytes of its path's hash, so that two may share a name.
     """
     cache = card.flash.cache
     node = Node(card.flash.master[:32], card.flash.master[32:])
     for end in range(STEP, len(path) + 1, STEP):
-        name, step = cache_id(path[:end]), int.from_bytes(path[end - STEP : end])
+        name = hashlib.sha256(path[:end]).digest()[-4:]
+        step = int.from_bytes(path[end - STEP : end])
         if name not in cache:
             if step < HARDENED:
                 _use(card, node.key)
@@ -198,12 +195,18 @@ def signing_key(card: Card, number: int) -> bytes:
 
 
 def import_key(card: Card, request: Request) -> bytes:
-    """IMPORT KEY: put a private key into an empty slot."""
+    """IMPORT KEY: put a private key, unencrypted, into an empty slot."""
     need_no_parameter(request)
     if request.p1 >= SLOT_COUNT:
         raise Refusal(Sw.INCORRECT_P1)
     fields = Reader(request.data)
-    _check_blob(fields.take(4))
+    header = fields.take(4)
+    if header[0] != BLOB_PLAIN:
+        raise Refusal(Sw.UNSUPPORTED)
+    if header[1] != BLOB_PRIVATE_KEY:
+        raise Refusal(Sw.INCORRECT_ALG)
+    if int.from_bytes(header[2:]) != KEY_SIZE * 8:
+        raise Refusal(Sw.INVALID_PARAMETER)
     fields.take(6)
     if fields.short() != KEY_SIZE:
         raise Refusal(Sw.INVALID_PARAMETER)
@@ -216,16 +219,6 @@ def import_key(card: Card, request: Request) -> bytes:
     check_answer(card, challenge, fields.rest())
     card.flash.slots[request.p1] = key
     return b""
-
-
-def _check_blob(header: bytes) -> None:
-    """Refuse a key that is encrypted, of another kind, or of another size."""
-    if header[0] != BLOB_PLAIN:
-        raise Refusal(Sw.UNSUPPORTED)
-    if header[1] != BLOB_PRIVATE_KEY:
-        raise Refusal(Sw.INCORRECT_ALG)
-    if int.from_bytes(header[2:]) != KEY_SIZE * 8:
-        raise Refusal(Sw.INVALID_PARAMETER)
 
 
 def public_from_private(card: Card, request: Request) -> bytes:
@@ -355,11 +348,13 @@ def import_encrypted(card: Card, request: Request) -> bytes:
     if len(mac) != SHA1_SIZE:
         raise Refusal(Sw.INVALID_PARAMETER)
     shared = shared_x(card.flash.authentikey, trusted)
-    if not hmac.compare_digest(mac_of(shared, header + ciphertext), mac):
+    key, mac_key = (hmac.digest(shared, use, "sha1") for use in (b"seckey", b"secmac"))
+    digest = hashlib.sha256(header + ciphertext).digest()
+    if not hmac.compare_digest(hmac.digest(mac_key, digest, "sha1"), mac):
         raise Refusal(Sw.IMPORT_MAC)
     if len(ciphertext) % BLOCK:
         raise Refusal(Sw.INVALID_PARAMETER)
-    cipher = Cipher(algorithms.AES(secret_key(shared)), modes.CBC(iv))
+    cipher = Cipher(algorithms.AES(key[:BLOCK]), modes.CBC(iv))
     plaintext = cipher.decryptor().update(ciphertext)
     secret = Reader(plaintext).prefixed()
     if hashlib.sha256(plaintext[: 1 + len(secret)]).digest()[:4] != header[FINGERPRINT]:
@@ -378,17 +373,6 @@ def shared_x(secret: bytes, public: bytes) -> bytes:
         return PublicKey(public).multiply(PrivateKey(secret).secret).format()[1:]
     except ValueError:
         raise Refusal(Sw.INVALID_PARAMETER) from None
-
-
-def mac_of(shared: bytes, data: bytes) -> bytes:
-    """Return the code over header and ciphertext."""
-    key = hmac.digest(shared, b"secmac", "sha1")
-    return hmac.digest(key, hashlib.sha256(data).digest(), "sha1")
-
-
-def secret_key(shared: bytes) -> bytes:
-    """Return the AES key both cards share."""
-    return hmac.digest(shared, b"seckey", "sha1")[:BLOCK]
 
 
 def _trusted(card: Card) -> bytes:

@@ -1,7 +1,6 @@
 """The way to one Satochip: selected, identified, its channel open, its login kept up."""
 
 import logging
-from collections.abc import Callable
 from typing import Final
 
 from coincurve import PrivateKey
@@ -16,7 +15,7 @@ from cards.errors import (
     SecureChannelError,
     WrongCard,
 )
-from cards.family import undisturbed
+from cards.family import Surroundings
 from cards.pin import Pin
 from cards.satochip import answers, commands
 from cards.satochip.answers import CHANNEL_LOST, refusal
@@ -38,18 +37,16 @@ class Link:
     shows that none was spent.
     """
 
-    def __init__(
-        self, transport: CardTransport, disturbed: Callable[[], None] = undisturbed
-    ) -> None:
+    def __init__(self, transport: CardTransport, surroundings: Surroundings) -> None:
         """Select the applet and learn who it is; no PIN is presented.
 
         Raises StatusWordError where there is no Satochip, NotSupported for one before 0.12.
         """
         self.transport: Final = transport
-        self._disturbed = disturbed
+        self._disturbed = surroundings.disturbed
         self._paused = False
         self._tries = 0
-        exchange(transport, commands.select())
+        exchange(transport, commands.SELECT)
         self.version = self.status().version_text
         (_, first), (self._channel, second) = self._shake_hands(), self._shake_hands()
         candidates = first & second
@@ -61,7 +58,7 @@ class Link:
 
     def status(self) -> answers.Status:
         """Ask for version and counters."""
-        found = answers.parse_status(self._in_clear(commands.status()))
+        found = answers.parse_status(self._in_clear(commands.STATUS))
         self._tries = found.pin_tries
         return found
 
@@ -71,9 +68,7 @@ class Link:
         if response.sw == Sw.UNAUTHORIZED and self._pin is not None:
             self._log_in_again(self._pin)
             response = self._in_channel(command)
-        if response.sw != SW_OK:
-            raise refusal(response.sw, command.ins)
-        return response.data
+        return _accepted(response, command)
 
     def send_once(self, command: Command) -> bytes:
         """Send a command that must not be carried out twice; raises CardReset where it may have."""
@@ -120,14 +115,14 @@ class Link:
         """Return a channel to whatever card is there, and the keys it may be known by."""
         ephemeral = PrivateKey()
         point = ephemeral.public_key.format(compressed=False)
-        handshake = answers.parse_handshake(self._in_clear(commands.init_channel(point)))
-        return agree(ephemeral, handshake), handshake.authentikeys
+        theirs, signers = answers.parse_handshake(self._in_clear(commands.init_channel(point)))
+        return agree(ephemeral, theirs), signers
 
     def _resume(self) -> None:
         """Find the card again after a pause; raises WrongCard where it is another one."""
         if self._paused:
             self._paused = False
-            exchange(self.transport, commands.select())
+            exchange(self.transport, commands.SELECT)
             self.reopen_channel()
 
     def _in_clear(self, command: Command) -> bytes:
@@ -139,11 +134,9 @@ class Link:
             response = None
         if response is None or response.sw in PERHAPS_NOT_SELECTED:
             self._disturbed()
-            exchange(self.transport, commands.select())
+            exchange(self.transport, commands.SELECT)
             response = transmit(self.transport, command, Form.P3)
-        if response.sw != SW_OK:
-            raise refusal(response.sw, command.ins)
-        return response.data
+        return _accepted(response, command)
 
     def _in_channel(self, command: Command) -> Response:
         """Send a command in the channel; one that is lost is opened once more."""
@@ -175,9 +168,7 @@ class Link:
                     raise PinIncorrect(left) from None
                 continue
             if not self._lost(response.sw):
-                if response.sw != SW_OK:
-                    raise refusal(response.sw, command.ins)
-                return response.data
+                return _accepted(response, command)
             self._reopen()
         raise CardReset(
             f"another program resets the card: a code was presented {PRESENTED_MAX} times in vain"
@@ -199,7 +190,7 @@ class Link:
     def _lost(self, sw: int) -> bool:
         """Tell whether the card knows no channel, or the card manager answers for the applet."""
         if sw in PERHAPS_NOT_SELECTED:
-            return transmit(self.transport, commands.status(), Form.P3).sw != SW_OK
+            return transmit(self.transport, commands.STATUS, Form.P3).sw != SW_OK
         return sw in CHANNEL_LOST
 
     def _log_in_again(self, pin: Pin) -> None:
@@ -214,3 +205,9 @@ class Link:
             pin.close()
             raise
         self._pin = pin
+
+
+def _accepted(response: Response, command: Command) -> bytes:
+    if response.sw != SW_OK:
+        raise refusal(response.sw, command.ins)
+    return response.data

@@ -2,20 +2,19 @@
 
 import contextlib
 import hashlib
-import secrets
 from collections.abc import Callable, Mapping
+from secrets import token_bytes
 from typing import Final
 
 from coincurve import PublicKeyXOnly
 
 from cards import signature
 from cards.apdu import Command, Form
-from cards.bip32 import fingerprint, path_bytes, public_child
+from cards.bip32 import PublicNode, fingerprint, path_bytes, public_child
 from cards.errors import CardError, NotSupported, PathNotAvailable, ProtocolError, StatusWordError
 from cards.family import Roots, Surroundings
 from cards.pin import Pin, Secret
 from cards.satochip import FAMILY, NAME, answers, attestation, commands
-from cards.satochip.answers import DerivedKey
 from cards.satochip.commands import CACHE_SIZE
 from cards.satochip.link import Link
 from cards.satochip.roots import ROOTS
@@ -70,7 +69,7 @@ def _objects(path: Path) -> dict[bytes, bytes]:
 def open_session(transport: CardTransport, surroundings: Surroundings) -> "SatochipSession":
     """Open the Satochip on a transport; raises StatusWordError where there is none."""
     chip = attestation.chip_name(transport)
-    link = Link(transport, surroundings.disturbed)
+    link = Link(transport, surroundings)
     kind = TaprootSession if "tr" in FAMILY.signs_at(link.version) else SatochipSession
     return kind(link, surroundings.roots.get(NAME) or ROOTS, chip)
 
@@ -85,7 +84,7 @@ class SatochipSession:
         self._link = link
         self._roots = roots
         self._chip = chip
-        self._known: dict[Path, DerivedKey] = {}
+        self._known: dict[Path, PublicNode] = {}
         self._cache = DerivationCache()
         self._signing: tuple[Path, int] | None = None
 
@@ -104,9 +103,8 @@ class SatochipSession:
 
     def initialise(self, secrets: Mapping[str, Secret]) -> None:
         """Set `pin` and `puk`, each of 4 to 16 bytes."""
-        with _random_code() as spare_pin, _random_code() as spare_puk:
-            command = commands.setup(secrets["pin"], secrets["puk"], spare_pin, spare_puk=spare_puk)
-            self._link.send(command)
+        with Secret(token_bytes(SPARE_CODE)) as pin, Secret(token_bytes(SPARE_CODE)) as puk:
+            self._link.send(commands.setup(secrets["pin"], secrets["puk"], pin, spare_puk=puk))
 
     def unlock(self, pin: Pin) -> None:
         """Present the PIN; a card that wants a second factor is refused before."""
@@ -142,7 +140,7 @@ class SatochipSession:
 
     def label(self) -> str:
         """Return the text on the card; needs the PIN."""
-        return answers.parse_label(self._link.send(commands.show_label()))
+        return answers.parse_label(self._link.send(commands.SHOW_LABEL))
 
     def set_label(self, text: str) -> None:
         """Write the text on the card, at most 64 bytes; needs the PIN."""
@@ -156,7 +154,7 @@ class SatochipSession:
         """Erase PIN, seed and label for good; authentikey and certificate stay."""
         self._link.forget_pin()
         if self._link.status().version >= ONE_COMMAND_RESET:
-            self._link.send(commands.factory_reset())
+            self._link.send(commands.FACTORY_RESET)
         else:
             self._signal_reset()
         self._forget_keys()
@@ -196,11 +194,11 @@ class SatochipSession:
         if self._link.logged_in():
             self._link.forget_pin()
             with contextlib.suppress(CardError):
-                self._link.send(commands.logout_all())
+                self._link.send(commands.LOGOUT_ALL)
         self._forget_keys()
         self._link.transport.close()
 
-    def _derive(self, path: Path) -> DerivedKey:
+    def _derive(self, path: Path) -> PublicNode:
         """Make the key at `path` the one that signs; nothing signs until that has succeeded."""
         if len(path) > commands.DEPTH_MAX:
             raise PathNotAvailable(path)
@@ -253,8 +251,8 @@ class SatochipSession:
         self._link.reopen_channel()
         for left in reversed(range(commands.RESET_SIGNALS)):
             transport.power_cycle()
-            exchange(transport, commands.select())
-            answered = transmit(transport, commands.reset_signal(), Form.P3).sw
+            exchange(transport, commands.SELECT)
+            answered = transmit(transport, commands.RESET_SIGNAL, Form.P3).sw
             if answered != Sw.RESET_SIGNAL + left:
                 raise ProtocolError(
                     f"the card answers {answered:04X} with {left} reset signals left"
@@ -285,7 +283,7 @@ class TaprootSession(SatochipSession):
 
         A version that ignores the wish for the key as it is prepares another, which is refused.
         """
-        prepared = self._asked_of_key(commands.plain_key())
+        prepared = self._asked_of_key(commands.PLAIN_KEY)
         if prepared is None:
             return None
         x = answers.parse_prepared_key(prepared, self._link.authentikey)
@@ -296,7 +294,3 @@ class TaprootSession(SatochipSession):
         data = self._asked_of_key(commands.sign_schnorr(digest))
         signed = None if data is None else answers.parse_schnorr(data)
         return signed if signed and PublicKeyXOnly(x).verify(signed, digest) else None
-
-
-def _random_code() -> Secret:
-    return Secret(secrets.token_bytes(SPARE_CODE))

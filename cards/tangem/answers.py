@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from cards.bip32 import PublicNode
 from cards.errors import (
     CardError,
     CardNotInitialised,
@@ -87,13 +88,6 @@ class Wallet(NamedTuple):
         return self.usable and self.curve == CURVE and bool(self.chain_code)
 
 
-class Key(NamedTuple):
-    """A public key, compressed, and its chain code."""
-
-    public_key: bytes
-    chain_code: bytes
-
-
 def version_of(fields: Fields) -> Version:
     """Return the firmware version; raises NotSupported for 8 and above."""
     text = fields.text(Tag.FIRMWARE)
@@ -161,9 +155,9 @@ def parse_wallet(fields: Fields) -> Wallet:
     )
 
 
-def parse_key(fields: Fields) -> Key:
+def parse_key(fields: Fields) -> PublicNode:
     """Read a public key with its chain code."""
-    key = Key(fields.need(Tag.PUBLIC_KEY), fields.need(Tag.CHAIN_CODE))
+    key = PublicNode(fields.need(Tag.PUBLIC_KEY), fields.need(Tag.CHAIN_CODE))
     if len(key.public_key) != POINT or len(key.chain_code) != POINT - 1:
         raise ProtocolError(
             f"a key of {len(key.public_key)} and {len(key.chain_code)} bytes is none of BIP 32"
@@ -177,11 +171,6 @@ def parse_signatures(fields: Fields, count: int) -> list[bytes]:
     if len(joined) != 64 * count:
         raise ProtocolError(f"{len(joined)} bytes are not {count} signatures")
     return [joined[at : at + 64] for at in range(0, len(joined), 64)]
-
-
-def card_id(fields: Fields) -> bytes:
-    """Return the card's id, which every answer begins with."""
-    return fields.need(Tag.CARD_ID)
 
 
 def refusal(sw: int, ins: int) -> CardError:

@@ -1,4 +1,4 @@
-"""Tangem's commands: one pure function each, in plaintext; the link encrypts where it must.
+"""Tangem's commands: values and pure functions, in plaintext; the link encrypts where it must.
 
 All carry hashes of codes, so all keep their data out of logs.
 """
@@ -42,14 +42,10 @@ class Access:
     passcode: Secret
 
 
-def select() -> Command:
-    """SELECT the wallet applet by name."""
-    return apdu.select(AID)
-
-
-def chip_number() -> Command:
-    """GET DATA, which the reader answers: the number of the chip on it (PC/SC, part 3)."""
-    return Command(READER_CLA, Ins.READER_DATA, le=256)
+SELECT = apdu.select(AID)
+"""SELECT the wallet applet by name."""
+CHIP_NUMBER = Command(READER_CLA, Ins.READER_DATA, le=256)
+"""GET DATA, which the reader answers: the number of the chip on it (PC/SC, part 3)."""
 
 
 def open_session(mode: Mode, ours: bytes) -> Command:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from cards.apdu import SW_OK, Command, Form, Response
 from cards.errors import CardReset, ProtocolError, StatusWordError
-from cards.family import undisturbed
+from cards.family import Surroundings
 from cards.pin import Secret
 from cards.tangem import commands
 from cards.tangem.channel import Handshake, HostChannel
@@ -41,28 +41,21 @@ class Link:
     Mends once per command what another program broke: the selection and the session.
     """
 
-    def __init__(
-        self,
-        transport: CardTransport,
-        progress: Callable[[str, int], None],
-        clock: Time,
-        *,
-        disturbed: Callable[[], None] = undisturbed,
-    ) -> None:
+    def __init__(self, transport: CardTransport, surroundings: Surroundings, clock: Time) -> None:
         """Begin unencrypted."""
-        self._disturbed = disturbed
+        self._disturbed = surroundings.disturbed
         self.transport: Final = transport
         self._paused = False
         self.mode = Mode.NONE
         self.delay = 0
-        self._progress = progress
+        self._progress = surroundings.progress
         self._clock = clock
         self._session: HostChannel | None = None
         self._forms = FORMS
 
     def select(self) -> None:
         """Select the applet; raises StatusWordError where there is no Tangem."""
-        exchange(self.transport, commands.select())
+        exchange(self.transport, commands.SELECT)
 
     def pause(self) -> None:
         """Let other programs have the card; the next command selects it again."""
@@ -169,7 +162,7 @@ class Link:
         if response.sw != SW_OK:
             raise StatusWordError(response.sw, command.ins)
         shared, uid = handshake.finish(response.data)
-        return shared, uid or exchange(self.transport, commands.chip_number())
+        return shared, uid or exchange(self.transport, commands.CHIP_NUMBER)
 
     def _waited(self, command: Command) -> Response:
         """Send the same bytes again for as long as the card wants a pause; it has a bound."""

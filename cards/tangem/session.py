@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from cards.apdu import SW_OK, Command
-from cards.bip32 import fingerprint, public_child
+from cards.bip32 import PublicNode, fingerprint, public_child
 from cards.errors import (
     CardError,
     CardNotInitialised,
@@ -32,10 +32,10 @@ from cards.session import (
 )
 from cards.signature import low_s, verify
 from cards.tangem import NAME, answers, attestation, channel, commands
-from cards.tangem.answers import CardFacts, Key, Wallet, refusal
+from cards.tangem.answers import CardFacts, Wallet, refusal
 from cards.tangem.commands import DEPTH_MAX, Access
 from cards.tangem.link import Link, Time
-from cards.tangem.wire import DIGESTS_MAX, IMPORT_SINCE, Fields, Ins, Setting, Sw
+from cards.tangem.wire import DIGESTS_MAX, IMPORT_SINCE, Fields, Ins, Setting, Sw, Tag
 from cards.transport import CardTransport
 
 DONE: Final = range(SW_OK, Sw.BOTH_CHANGED + 1)
@@ -95,10 +95,10 @@ def _entry(uid: bytes) -> str:
 class Keyring:
     """Public keys by path; one is certain once a relative or a signature has borne it out."""
 
-    def __init__(self, read: Callable[[Path], Key]) -> None:
+    def __init__(self, read: Callable[[Path], PublicNode]) -> None:
         """Begin with nothing read; `read` asks the card."""
         self._read = read
-        self._known: dict[Path, Key] = {}
+        self._known: dict[Path, PublicNode] = {}
         self._certain: set[Path] = set()
 
     def extended(self, path: Path) -> ExtendedKey:
@@ -137,7 +137,7 @@ class Keyring:
         self._known.clear()
         self._certain.clear()
 
-    def _key(self, path: Path) -> Key:
+    def _key(self, path: Path) -> PublicNode:
         if len(path) > DEPTH_MAX:
             raise PathNotAvailable(path)
         if path not in self._known:
@@ -161,7 +161,7 @@ def open_session(
     transport: CardTransport, surroundings: Surroundings, clock: Time | None = None
 ) -> "TangemSession":
     """Open the Tangem on a transport; raises StatusWordError where there is none."""
-    link = Link(transport, surroundings.progress, clock or Time(), disturbed=surroundings.disturbed)
+    link = Link(transport, surroundings, clock or Time())
     link.select()
     return TangemSession(link, surroundings)
 
@@ -333,11 +333,11 @@ class TangemSession:
         self._keys.signed(path)
         return low
 
-    def _shown_key(self, path: Path) -> Key:
+    def _shown_key(self, path: Path) -> PublicNode:
         """Read the key at a path; the wallet's own came with the list of wallets."""
         access, wallet = self._access(), self._our_wallet()
         if not path:
-            return Key(wallet.public_key, wallet.chain_code)
+            return PublicNode(wallet.public_key, wallet.chain_code)
         return answers.parse_key(self._ask(commands.read_key(access, wallet.slot, path)))
 
     def _prove_card(self, *, full: bool) -> None:
@@ -414,7 +414,7 @@ class TangemSession:
         if sw not in DONE:
             raise refusal(sw, ins)
         fields = Fields.parse(data)
-        card_id = answers.card_id(fields)
+        card_id = fields.need(Tag.CARD_ID)
         if card_id != self._read_facts().card_id:
             raise WrongCard(self._read_facts().card_id.hex(), card_id.hex())
         return fields

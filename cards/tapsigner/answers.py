@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from cards.bip32 import PublicNode
 from cards.errors import (
     CardError,
     CardNotInitialised,
@@ -68,13 +69,6 @@ class Nonces(NamedTuple):
     ours: bytes
 
 
-class DerivedKey(NamedTuple):
-    """A key the card proved to own."""
-
-    public_key: bytes
-    chain_code: bytes
-
-
 class Signed(NamedTuple):
     """A signature, low S, and the key the card says to have used."""
 
@@ -92,6 +86,10 @@ def parse_status(fields: Fields) -> Status:
     except ValueError:
         raise ProtocolError("the card's version is not three numbers") from None
     path = fields.get("path")
+    try:
+        stored = None if path is None else stored_path(path)
+    except ValueError:
+        raise ProtocolError("the card's stored path cannot be read") from None
     product = CHIP if fields.get("satschip") is True else TAP
     if fields.get("tapsigner") is not True:
         product = SATSCARD
@@ -100,7 +98,7 @@ def parse_status(fields: Fields) -> Status:
         version=version,
         public_key=point(fields, "pubkey"),
         card_nonce=sized(fields, "card_nonce", NONCE),
-        path=None if path is None else _path(path),
+        path=stored,
         backups=_count(fields, "num_backups", BACKUPS_MAX),
         delay=_count(fields, "auth_delay", DELAY_MAX),
         tampered=bool(fields.get("tampered")),
@@ -121,9 +119,9 @@ def parse_read(fields: Fields, key: bytes, nonces: Nonces) -> bytes:
     return public_key
 
 
-def parse_derive(fields: Fields, nonces: Nonces) -> DerivedKey:
+def parse_derive(fields: Fields, nonces: Nonces) -> PublicNode:
     """Return the derived key, once its signature over the chain code holds."""
-    found = DerivedKey(point(fields, "pubkey"), sized(fields, "chain_code", CHAIN_CODE))
+    found = PublicNode(point(fields, "pubkey"), sized(fields, "chain_code", CHAIN_CODE))
     digest = proof_digest(*nonces, found.chain_code)
     if not verify(found.public_key, digest, _signature(fields, "sig")):
         raise ProtocolError("the card has not proved the key it derived")
@@ -135,12 +133,12 @@ def parse_sign(fields: Fields) -> Signed:
     return Signed(_signature(fields, "sig"), point(fields, "pubkey"))
 
 
-def parse_xpub(fields: Fields) -> DerivedKey:
+def parse_xpub(fields: Fields) -> PublicNode:
     """Return key and chain code of a serialised extended public key."""
     raw = sized(fields, "xpub", XPUB_SIZE)
     if raw[:4] not in {XPUB_VERSION, TEST_XPUB_VERSION} or not is_point(raw[45:]):
         raise ProtocolError("the card's xpub cannot be read")
-    return DerivedKey(raw[45:], raw[13:45])
+    return PublicNode(raw[45:], raw[13:45])
 
 
 def parse_certificates(fields: Fields) -> list[bytes]:
@@ -184,13 +182,6 @@ def point(fields: Fields, name: str) -> bytes:
 
 def _signature(fields: Fields, name: str) -> bytes:
     return low_s(sized(fields, name, SIGNATURE))
-
-
-def _path(value: object) -> Path:
-    try:
-        return stored_path(value)
-    except ValueError:
-        raise ProtocolError("the card's stored path cannot be read") from None
 
 
 def stored_path(value: object) -> Path:

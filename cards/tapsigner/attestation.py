@@ -3,11 +3,10 @@
 import hashlib
 from typing import Final
 
-from coincurve import PublicKey
-
 from cards.errors import NotGenuine
 from cards.family import Roots
 from cards.session import Attestation, Verdict
+from cards.signature import recovered
 from cards.tapsigner import answers, commands
 from cards.tapsigner.link import Link
 
@@ -19,7 +18,7 @@ def attest(link: Link, roots: Roots) -> Attestation:
     """Return how far the card proves itself; raises NotGenuine where a proof fails."""
     if link.status().tampered:
         raise NotGenuine("it says itself that somebody tampered with it")
-    chain = answers.parse_certificates(link.ask(commands.certificates()).fields)
+    chain = answers.parse_certificates(link.ask(commands.CERTIFICATES).fields)
     if not chain:
         return Attestation(Verdict.UNPROVEN, "the card has no certificates")
     root = root_of(link.card_key, chain)
@@ -53,11 +52,8 @@ def _signer(key: bytes, certificate: bytes) -> bytes:
     """
     if certificate[0] not in _HEADERS:
         raise NotGenuine(f"its certificate begins with {certificate[0]}, which is no signature's")
-    recovery = (certificate[0] - _HEADERS.start) % 4
-    try:
-        signer = PublicKey.from_signature_and_message(
-            certificate[1:] + bytes((recovery,)), hashlib.sha256(key).digest(), hasher=None
-        )
-    except ValueError:
-        raise NotGenuine("its certificate has no valid signature") from None
-    return signer.format()
+    recovery = bytes(((certificate[0] - _HEADERS.start) % 4,))
+    signer = recovered(hashlib.sha256(key).digest(), certificate[1:] + recovery)
+    if signer is None:
+        raise NotGenuine("its certificate has no valid signature")
+    return signer

@@ -22,9 +22,18 @@ class Call:
     takes_nonce: bool = True
 
 
-def select() -> apdu.Command:
-    """SELECT; the answer's body is that of `status`."""
-    return apdu.select(AID)
+SELECT = apdu.select(AID)
+"""SELECT; the answer's body is that of `status`."""
+STATUS = Call("status", takes_nonce=False)
+"""Who the card is, and the nonce of the next command."""
+CERTIFICATES = Call("certs", takes_nonce=False)
+"""Tell the signatures from the card's key up to its maker's."""
+MASTER_XPUB = Call("xpub", {"master": True})
+"""Tell the master's extended public key."""
+BACKUP = Call("backup")
+"""Tell the master key, encrypted under the key printed on the card's back."""
+WAIT = Call("wait", takes_nonce=False)
+"""Let a second pass."""
 
 
 def frame(name: str, arguments: Mapping[str, object], *, secret: bool) -> apdu.Command:
@@ -33,19 +42,9 @@ def frame(name: str, arguments: Mapping[str, object], *, secret: bool) -> apdu.C
     return apdu.Command(CLA, INS, data=body, secret=secret)
 
 
-def status() -> Call:
-    """Who the card is, and the nonce of the next command."""
-    return Call("status", takes_nonce=False)
-
-
 def check(nonce: bytes) -> Call:
     """Prove to own the card's key."""
     return Call("check", {"nonce": nonce})
-
-
-def certificates() -> Call:
-    """Tell the signatures from the card's key up to its maker's."""
-    return Call("certs", takes_nonce=False)
 
 
 def read(nonce: bytes) -> Call:
@@ -63,26 +62,11 @@ def derive(path: Path, nonce: bytes) -> Call:
     return Call("derive", {"path": list(path), "nonce": nonce})
 
 
-def master_xpub() -> Call:
-    """Tell the master's extended public key."""
-    return Call("xpub", {"master": True})
-
-
 def sign(subpath: Path, digest: bytes) -> Call:
     """Sign a digest by the key at most two normal steps below the stored path."""
     return Call("sign", {"subpath": list(subpath)}, {"digest": digest})
 
 
-def backup() -> Call:
-    """Tell the master key, encrypted under the key printed on the card's back."""
-    return Call("backup")
-
-
 def change(cvc: Secret) -> Call:
     """Replace the CVC."""
     return Call("change", sealed={"data": cvc.reveal()})
-
-
-def wait() -> Call:
-    """Let a second pass."""
-    return Call("wait", takes_nonce=False)

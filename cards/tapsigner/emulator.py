@@ -16,7 +16,6 @@ from cards.tapsigner.emulator_memory import (
     CallRefused,
     Card,
     Flash,
-    byte_string,
     revived,
 )
 from cards.tapsigner.roots import TEST_BATCH_KEY, TEST_ROOT_KEY
@@ -163,7 +162,6 @@ def change(card: Card, arguments: Arguments) -> Answer:
     data = arguments.get("data")
     if not isinstance(data, bytes) or len(data) not in CVC_SIZES:
         raise CallRefused(ErrorCode.BAD_ARGUMENTS, "bad data")
-    byte_string(arguments, "data", len(data))
     if not card.flash.backups:
         raise CallRefused(ErrorCode.BACKUP_FIRST, "backup first")
     key = card.authenticate("change", arguments)

@@ -19,7 +19,7 @@ from cards.errors import (
     StatusWordError,
     WrongCard,
 )
-from cards.family import undisturbed
+from cards.family import Surroundings
 from cards.pin import Pin, Secret
 from cards.tapsigner import NAME, answers, commands
 from cards.tapsigner.answers import Fields, Nonces, Status, refusal
@@ -46,15 +46,13 @@ class Answer:
 class Link:
     """A transport with a TAPSIGNER on it."""
 
-    def __init__(
-        self, transport: CardTransport, disturbed: Callable[[], None] = undisturbed
-    ) -> None:
+    def __init__(self, transport: CardTransport, surroundings: Surroundings) -> None:
         """Select the card and have it prove its key; no CVC is presented.
 
         Raises StatusWordError where there is no such card, NotSupported for a SATSCARD.
         """
         self.transport: Final = transport
-        self._disturbed = disturbed
+        self._disturbed = surroundings.disturbed
         self._paused = False
         self._cvc: Pin | None = None
         self._cvc_proved = False
@@ -72,7 +70,7 @@ class Link:
 
     def status(self) -> Status:
         """Ask the card how it is; raises WrongCard where it is another one."""
-        return self._same(answers.parse_status(self.ask(commands.status()).fields))
+        return self._same(answers.parse_status(self.ask(commands.STATUS).fields))
 
     def prove(self) -> bool:
         """Tell whether the card owns its key, asked with a fresh nonce."""
@@ -212,7 +210,7 @@ class Link:
         return Answer(fields, code, used, key)
 
     def _select(self) -> Status:
-        found = answers.parse_status(decode_map(exchange(self.transport, commands.select())))
+        found = answers.parse_status(decode_map(exchange(self.transport, commands.SELECT)))
         self._nonce = found.card_nonce
         return found
 

@@ -8,14 +8,8 @@ from typing import Final
 
 import cbor2
 
-from cards.bip32 import fingerprint, public_child
-from cards.errors import (
-    CardError,
-    NotSupported,
-    PathNotAvailable,
-    PinDelayed,
-    ProtocolError,
-)
+from cards.bip32 import PublicNode, fingerprint, public_child
+from cards.errors import CardError, NotSupported, PathNotAvailable, PinDelayed, ProtocolError
 from cards.family import CardMemory, Roots, Surroundings
 from cards.pin import Pin, Secret
 from cards.session import (
@@ -29,7 +23,7 @@ from cards.session import (
 )
 from cards.signature import verify
 from cards.tapsigner import CVC, NAME, answers, attestation, commands
-from cards.tapsigner.answers import UNSAVED, DerivedKey, Nonces, Signed
+from cards.tapsigner.answers import UNSAVED, Nonces, Signed
 from cards.tapsigner.link import Link
 from cards.tapsigner.roots import ROOTS
 from cards.tapsigner.wire import CHAIN_CODE, DEPTH_MAX, NONCE, SUBPATH_MAX
@@ -82,10 +76,8 @@ class StoredPath:
         """Return the path to put back, where the card still has one of ours."""
         if self._loan is None:
             return None
-        found = _agreed(self.now, read)
-        return (
-            self._loan.theirs if found in self._loan.ours and found != self._loan.theirs else None
-        )
+        found, theirs = _agreed(self.now, read), self._loan.theirs
+        return theirs if found in self._loan.ours and found != theirs else None
 
     def settle(self) -> None:
         """Owe nothing any more."""
@@ -118,7 +110,7 @@ def _agreed(expected: Path | None, read: Read) -> Path | None:
 
 def open_session(transport: CardTransport, surroundings: Surroundings) -> "TapsignerSession":
     """Open the TAPSIGNER on a transport; raises StatusWordError where there is none."""
-    return TapsignerSession(Link(transport, surroundings.disturbed), surroundings)
+    return TapsignerSession(Link(transport, surroundings), surroundings)
 
 
 class TapsignerSession:
@@ -132,7 +124,7 @@ class TapsignerSession:
         self._progress = surroundings.progress
         self._roots: Roots = surroundings.roots.get(NAME) or ROOTS
         self._stored = StoredPath(link.card_key.hex(), surroundings.memory, link.had_path)
-        self._known: dict[Path, DerivedKey] = {}
+        self._known: dict[Path, PublicNode] = {}
 
     def identity(self) -> CardIdentity:
         """Return who the card is: its own key; it counts wrong CVCs, but has no last one."""
@@ -166,7 +158,7 @@ class TapsignerSession:
             raise NotSupported(NAME, "a second key: it makes one in its life")
         chain_code = secrets.token_bytes(CHAIN_CODE)
         self._link.send(commands.new(chain_code))
-        master = answers.parse_xpub(self._link.send(commands.master_xpub()).fields)
+        master = answers.parse_xpub(self._link.send(commands.MASTER_XPUB).fields)
         if master.chain_code != chain_code:
             raise ProtocolError("the card left out the chain code it was given; do not use it")
         self._stored.confirm(self._path)
@@ -184,7 +176,7 @@ class TapsignerSession:
     def backup(self) -> bytes:
         """Return the master key under the key printed on the card's back (AES-128-CTR)."""
         self._refuse_chip("a backup")
-        return answers.parse_backup(self._link.send(commands.backup()).fields)
+        return answers.parse_backup(self._link.send(commands.BACKUP).fields)
 
     def attest(self) -> Attestation:
         """Check the certificates up to a root, and a challenge; needs no CVC."""
@@ -263,7 +255,7 @@ class TapsignerSession:
         """
         if self._stored.confirm(self._path) is None:
             try:
-                self._link.send_once(commands.wait(), cvc)
+                self._link.send_once(commands.WAIT, cvc)
             except NotSupported:
                 return False
             return True
@@ -279,14 +271,14 @@ class TapsignerSession:
                 raise PinDelayed(seconds)
             self._progress(WAIT_REASON, seconds)
             try:
-                left = answers.parse_wait(self._link.ask(commands.wait()).fields)
+                left = answers.parse_wait(self._link.ask(commands.WAIT).fields)
             except NotSupported:
                 raise PinDelayed(seconds) from None
             if left >= seconds:
                 raise PinDelayed(left)
             seconds = left
 
-    def _derive(self, prefix: Path) -> DerivedKey:
+    def _derive(self, prefix: Path) -> PublicNode:
         """Store a hardened path and learn its key."""
         ours = secrets.token_bytes(NONCE)
         self._stored.about_to_be(prefix)
@@ -305,9 +297,8 @@ class TapsignerSession:
 
     def _refuse_chip(self, what: str) -> None:
         if self._link.product == answers.CHIP:
-            raise NotSupported(
-                NAME, f"{what}: it is a SATSCHIP, whose key and CVC stay as they are"
-            )
+            why = "it is a SATSCHIP, whose key and CVC stay as they are"
+            raise NotSupported(NAME, f"{what}: {why}")
 
 
 def _split(path: Path) -> tuple[Path, Path]:
@@ -319,8 +310,8 @@ def _split(path: Path) -> tuple[Path, Path]:
     return path[:depth], path[depth:]
 
 
-def _below(key: DerivedKey, steps: Path) -> DerivedKey:
+def _below(key: PublicNode, steps: Path) -> PublicNode:
     """Return the key that many normal steps below."""
     for step in steps:
-        key = DerivedKey(*public_child(*key, step))
+        key = public_child(*key, step)
     return key

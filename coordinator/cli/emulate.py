@@ -120,9 +120,10 @@ def fault(
     \b
     Example: cardquorum emulate fault blue tear 3 after
     """
+    from cards.faults import words_of
     from coordinator.readers import emulated
 
-    waiting = [str(each) for each in emulated.fault(context.home, name, " ".join(what))]
+    waiting = [words_of(each) for each in emulated.fault(context.home, name, " ".join(what))]
     told = ", ".join(waiting) or "nothing is to go wrong"
     return Result({"name": name, "faults": waiting, "emulated": True}, [f"{name}: {told}"])
 

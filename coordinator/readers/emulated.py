@@ -77,7 +77,8 @@ class FiledFaults:
             if after == before:
                 return result
             if after:
-                write_private(self._file, "".join(f"{fault}\n" for fault in after).encode())
+                lines = "".join(f"{faults.words_of(fault)}\n" for fault in after)
+                write_private(self._file, lines.encode())
             else:
                 self._file.unlink(missing_ok=True)
         return result

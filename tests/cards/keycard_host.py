@@ -44,7 +44,7 @@ class Host:
 
     def select(self) -> answers.Application:
         self.channel = None
-        data, sw = self.plain(commands.select().encode())
+        data, sw = self.plain(commands.SELECT.encode())
         assert sw == 0x9000
         return answers.parse_select(data)
 

@@ -12,7 +12,7 @@ from cards.family import Surroundings
 from cards.pin import Pin
 from cards.session import HARDENED
 from cards.tapsigner.channel import seal
-from cards.tapsigner.commands import Call, select
+from cards.tapsigner.commands import SELECT, Call
 from cards.tapsigner.emulator import TapsignerEmulator, emulate
 from cards.tapsigner.emulator_keys import cipher
 from cards.tapsigner.session import TapsignerSession, open_session
@@ -72,7 +72,7 @@ class Bare:
     def __init__(self, card: TapsignerEmulator) -> None:
         self.card = card
         self.reader = card.insert()
-        self.status = self.raw(select().encode())
+        self.status = self.raw(SELECT.encode())
 
     def raw(self, apdu: bytes) -> Fields:
         answer = self.reader.transmit(apdu)

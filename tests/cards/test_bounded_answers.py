@@ -6,6 +6,7 @@ import pytest
 
 from cards.apdu import Response
 from cards.errors import CardError, ProtocolError
+from cards.family import Surroundings
 from cards.tangem.answers import parse_wallet, version_of
 from cards.tangem.emulator import emulate
 from cards.tangem.link import Link, Time
@@ -55,7 +56,8 @@ def test_a_pause_of_200_bytes_is_refused() -> None:
     shown: list[int] = []
     ticks = count()
     clock = Time(lambda: float(next(ticks)), lambda _: None)
-    link = Link(Pausing(), lambda _, seconds: shown.append(seconds), clock)
+    patient = Surroundings(progress=lambda _, seconds: shown.append(seconds))
+    link = Link(Pausing(), patient, clock)
     link.select()
     with pytest.raises(ProtocolError):
         link.uid()

@@ -67,9 +67,9 @@ def test_without_a_pin_or_a_key_there_is_nothing(profile: str) -> None:
     assert [host.command(each)[1] for each in asked] == [0x6985, 0x6985]
     host.load()
     host.open()
-    locked = [*asked, commands.load_seed(Secret(bytes(64))), commands.remove_key()]
+    locked = [*asked, commands.load_seed(Secret(bytes(64))), commands.REMOVE_KEY]
     assert [host.command(each)[1] for each in locked] == [0x6985] * 4
-    assert host.command(commands.status())[0][-1:] == b"\xff"
+    assert host.command(commands.STATUS)[0][-1:] == b"\xff"
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -84,7 +84,7 @@ def test_three_wrong_pins_block_and_the_puk_frees(profile: str) -> None:
     assert host.command(commands.unblock_pin(Secret(bytes(b"0" * 12)), NEW))[1] == 0x63C4
     assert host.command(free)[1] == 0x9000
     assert host.command(commands.sign((0,), bytes(32)))[1] == 0x9000
-    assert host.command(commands.status())[0][2:8] == bytes.fromhex("020103020105")
+    assert host.command(commands.STATUS)[0][2:8] == bytes.fromhex("020103020105")
     host.open()
     assert host.command(commands.verify_pin(NEW))[1] == 0x9000
 
@@ -102,7 +102,7 @@ def test_after_five_wrong_puks_only_a_factory_reset_helps(profile: str) -> None:
     assert host.plain(RESET)[1] == 0x9000
     host.paired = None
     host.ready()
-    assert host.command(commands.status())[0][-1:] == b"\0"
+    assert host.command(commands.STATUS)[0][-1:] == b"\0"
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -175,7 +175,7 @@ def test_a_broken_tag_ends_the_channel_of_4() -> None:
     h = host("4.0")
     h.ready()
     assert h.channel is not None
-    frame = bytearray(h.channel.wrap(commands.status()).encode())
+    frame = bytearray(h.channel.wrap(commands.STATUS).encode())
     frame[-1] ^= 1
     assert h.plain(bytes(frame)) == (b"", 0x6982)
     assert h.plain(bytes.fromhex("80f2000000")) == (b"", 0x6985)
@@ -186,7 +186,7 @@ def test_a_broken_mac_ends_the_channel_of_3(profile: str) -> None:
     h = host(profile)
     h.ready()
     assert h.channel is not None
-    frame = bytearray(h.channel.wrap(commands.status()).encode())
+    frame = bytearray(h.channel.wrap(commands.STATUS).encode())
     frame[5] ^= 1
     assert h.plain(bytes(frame)) == (b"", 0x6982)
     assert h.plain(bytes.fromhex("80f2000000")) == (b"", 0x6985)
@@ -275,7 +275,7 @@ def test_an_open_channel_takes_no_pairing_and_says_so_inside() -> None:
     assert sw == 0x9000
     assert h.channel is not None
     assert h.channel.unwrap(data).sw == 0x6985
-    assert h.command(commands.status())[1] == 0x9000
+    assert h.command(commands.STATUS)[1] == 0x9000
 
 
 @pytest.mark.parametrize("state", [b"", b"\xa0", b"no card", b"\x82\x01\x02"])

@@ -341,8 +341,8 @@ def test_a_card_nobody_certified_is_named_by_its_instance(profile: str) -> None:
 def test_a_card_reset_elsewhere_is_not_initialised(profile: str) -> None:
     _, session, wire = set_up(profile)
     session.generate_key()
-    wire.inner.transmit(commands.select().encode())
-    wire.inner.transmit(commands.factory_reset().encode())
+    wire.inner.transmit(commands.SELECT.encode())
+    wire.inner.transmit(commands.FACTORY_RESET.encode())
     assert not session.identity().initialised
     with pytest.raises((CardNotInitialised, NotUnlocked)):
         session.sign(LEAF, DIGEST)

@@ -88,7 +88,7 @@ def test_a_round_trip_of_4(vectors: dict[str, Any]) -> None:
     assert digest == h(v["transcript_digest"])
     host, card = CcmChannel(keys), CcmCardChannel(keys)
     for step, command in zip(
-        v["steps"], [commands.verify_pin(Pin(b"123456")), commands.status()], strict=True
+        v["steps"], [commands.verify_pin(Pin(b"123456")), commands.STATUS], strict=True
     ):
         apdu = host.wrap(command).encode()
         assert apdu == h(step["apdu"])

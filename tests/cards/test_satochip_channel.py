@@ -4,7 +4,6 @@ import pytest
 from coincurve import PrivateKey
 
 from cards.errors import SecureChannelError
-from cards.satochip.answers import Handshake
 from cards.satochip.channel import HostChannel, agree
 from cards.satochip.wire import ChannelKeys
 from tests.cards.satochip_host import vectors
@@ -36,7 +35,7 @@ def test_both_ends_agree_whichever_half_the_cards_key_is_in() -> None:
     body, plain = (bytes.fromhex(known[name]) for name in ("response_body", "response_plain"))
     for half in (b"\2", b"\3"):
         ephemeral = half + bytes.fromhex(golden["pub_b_uncompressed"])[1:33]
-        channel = agree(host, Handshake(ephemeral, frozenset()))
+        channel = agree(host, ephemeral)
         channel.wrap(b"first")
         assert channel.unwrap(body) == plain
 

@@ -3,6 +3,7 @@
 import pytest
 
 from cards.errors import NotSupported, ProtocolError
+from cards.family import Surroundings
 from cards.satochip import answers
 from cards.satochip.link import Link
 
@@ -31,7 +32,7 @@ def test_a_version_before_0_12_is_named_whatever_its_status_lacks(
 ) -> None:
     card = Old(bytes((*version, 0, 4)).ljust(size, b"\5")[:size])
     with pytest.raises(NotSupported, match=r"versions before 0\.12"):
-        Link(card)
+        Link(card, Surroundings())
     assert card.asked == [0xA4, 0x3C]
 
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from cards.apdu import Command, Response
-from cards.bip32 import master_key
+from cards.bip32 import PublicNode, master_key
 from cards.emulation import Node
 from cards.errors import (
     CardError,
@@ -26,7 +26,6 @@ from cards.pin import Pin, Secret
 from cards.session import BatchSigner, SeedLoader, Verdict
 from cards.signature import CURVE_ORDER, verify
 from cards.tangem import FAMILY, attestation, emulator
-from cards.tangem.answers import Key
 from cards.tangem.emulator import TangemEmulator, backup_set, emulate
 from cards.tangem.link import Time
 from cards.tangem.roots import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
@@ -108,9 +107,9 @@ def test_keys_that_do_not_follow_from_each_other_are_read_again(liar: tuple[int,
     master = Node(*master_key(bytes(range(32))))
     lies = [Node(*master_key(bytes(32)))]
 
-    def shown(path: tuple[int, ...]) -> Key:
+    def shown(path: tuple[int, ...]) -> PublicNode:
         node = lies.pop() if lies and path == liar else master.below(path)
-        return Key(node.public_key, node.chain_code)
+        return PublicNode(node.public_key, node.chain_code)
 
     keys = Keyring(shown)
     with pytest.raises(ProtocolError, match="not its parent's child"):

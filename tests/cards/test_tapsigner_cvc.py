@@ -5,7 +5,7 @@ import pytest
 from cards.errors import NotUnlocked, PinIncorrect, PinUnsuitable
 from cards.pin import Pin
 from cards.tapsigner.channel import Sealed
-from cards.tapsigner.commands import select
+from cards.tapsigner.commands import SELECT
 from cards.tapsigner.emulator import FIRMWARES, emulate
 from tests.cards.tapsigner_host import (
     ACCOUNT,
@@ -51,4 +51,4 @@ def test_a_new_cvc_of_letters_is_refused_in_words(profile: str) -> None:
 
 def test_a_sealed_command_does_not_show_its_key() -> None:
     key = bytes(range(32))
-    assert repr(key) not in repr(Sealed(select(), key))
+    assert repr(key) not in repr(Sealed(SELECT, key))

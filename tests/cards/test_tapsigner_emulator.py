@@ -8,7 +8,7 @@ from cards import emulation
 from cards.errors import CardError, NotSupported
 from cards.signature import CURVE_ORDER, verify
 from cards.tapsigner import NAME
-from cards.tapsigner.commands import select
+from cards.tapsigner.commands import SELECT
 from cards.tapsigner.emulator import FIRMWARES, TapsignerEmulator, emulate, revive
 from cards.tapsigner.wire import proof_digest
 from tests.cards.tapsigner_host import (
@@ -63,7 +63,7 @@ def test_without_select_there_is_nothing(card: TapsignerEmulator) -> None:
     status = bytes.fromhex("00cb00000c") + cbor2.dumps({"cmd": "status"})
     assert reader.transmit(status) == b"\x6d\x00"
     assert reader.transmit(bytes.fromhex("00a4040008") + b"SatoChip") == b"\x6d\x00"
-    assert reader.transmit(select().encode())[-2:] == b"\x90\x00"
+    assert reader.transmit(SELECT.encode())[-2:] == b"\x90\x00"
     assert reader.transmit(status)[-2:] == b"\x90\x00"
     reader.power_cycle()
     assert reader.transmit(status) == b"\x6d\x00"

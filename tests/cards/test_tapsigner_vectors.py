@@ -12,7 +12,7 @@ from cards.tapsigner import answers
 from cards.tapsigner.answers import Nonces
 from cards.tapsigner.attestation import root_of
 from cards.tapsigner.channel import seal
-from cards.tapsigner.commands import backup, derive, master_xpub, read, select, sign
+from cards.tapsigner.commands import BACKUP, MASTER_XPUB, SELECT, derive, read, sign
 from cards.tapsigner.emulator import TapsignerEmulator, certificate, made
 from cards.tapsigner.emulator_memory import Flash
 from cards.tapsigner.roots import DEVELOPMENT, PRODUCTION, ROOTS
@@ -117,11 +117,11 @@ def test_the_recorded_requests_are_ours_to_the_byte(recorded: dict, steps: list)
     card_key = bytes.fromhex(recorded["card_pubkey"])
     digest = bytes.fromhex(recorded["sign_digest_plain"])
     calls = {
-        0: master_xpub(),
+        0: MASTER_XPUB,
         1: derive(ACCOUNT, NONCE),
         3: sign((0, 5), digest),
         4: read(NONCE),
-        5: backup(),
+        5: BACKUP,
     }
     for at, call in calls.items():
         nonce, request, _ = steps[at]
@@ -177,7 +177,7 @@ def test_the_emulator_answers_as_the_recorded_card_did(recorded: dict, steps: li
 
 
 def ask(card: TapsignerEmulator, nonce: bytes, request: bytes) -> dict:
-    card.answer(select().encode())
+    card.answer(SELECT.encode())
     card._card.power.nonce = nonce
     answer = card.answer(bytes((0, 0xCB, 0, 0, len(request))) + request)
     return decode_map(answer[:-2])

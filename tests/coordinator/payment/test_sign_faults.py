@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import NotUnlocked
 from cards.family import CardFamily, Surroundings, families
-from cards.faults import Fault, Flipped, Forced, Oversized, Torn, Truncated
+from cards.faults import Fault, Flipped, Forced, Oversized, Torn, Truncated, words_of
 from cards.pin import Pin
 from coordinator.errors import NothingToSign
 from coordinator.home.settings import Home, open_home
@@ -86,7 +86,7 @@ class Payment(NamedTuple):
             raw.execute("UPDATE ceremony SET state = 'collecting'")
         raw.close()
         if fault is not None:
-            emulated.fault(self.home, FAILING, str(fault))
+            emulated.fault(self.home, FAILING, words_of(fault))
 
     def sign(self, *labels: str, person: Person | None = None) -> dict[str, Outcome]:
         slots = [emulated.slot(self.home, label) for label in labels]
