@@ -92,7 +92,9 @@ def read(text: str, network: Network) -> list[WalletFile]:
             f"line 3 of the {FORMAT} record restricts it to {restrictions[:40]}, and the keys on"
             " line 2 derive something else"
         )
-    texts = [_with_children(descriptor) if bare else descriptor]
+    texts = [descriptor]
+    if bare:  # a template that leaves the keychains to the restrictions
+        texts = [descriptors.with_children(_checked_body(descriptor), "/**")]
     if is_open:  # as Nunchuk writes it; the first address proves it
         texts = [OPEN.sub(r"\1/**", _checked_body(descriptor))]
     if below != USUAL:
@@ -217,17 +219,6 @@ def _restricted(text: str) -> str:
             descriptors.KEEP_IT,
         )
     return f"/<{steps[RECEIVE]};{steps[CHANGE]}>/*"
-
-
-def _with_children(descriptor: str) -> str:
-    """Return a template that leaves the keychains to the restrictions, with them."""
-    body = _checked_body(descriptor)
-    head, *keys = body.split(",")
-    if not keys:
-        return descriptor
-    last, bracket, end = keys[-1].partition(")")
-    keys = [f"{key}/**" for key in [*keys[:-1], last]]
-    return ",".join([head, *keys]) + bracket + end
 
 
 def _checked_body(descriptor: str) -> str:

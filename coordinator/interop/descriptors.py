@@ -286,6 +286,15 @@ def without_children(file: WalletFile, network: Network) -> str:
     return _written(file, [""] * len(file.keys), network).partition("#")[0]
 
 
+def with_children(body: str, below: str) -> str:
+    """Return a descriptor whose keys stand without children, with these below each of them."""
+    start, bracket, rest = body.rpartition("(")
+    keys, closing, end = rest.partition(")")
+    threshold, *cosigners = keys.split(",")
+    inner = ",".join([threshold, *(key + below for key in cosigners)])
+    return start + bracket + inner + closing + end
+
+
 def key_of(key: WalletKey, network: Network) -> str:
     """Return a checked key as [fingerprint/path]xpub."""
     origin = KeyExpression(key.fingerprint or bytes(4), key.path or (), key.key)

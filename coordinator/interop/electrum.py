@@ -9,10 +9,16 @@ from typing import Final
 
 from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
-from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path, read_xpub
+from coordinator.interop.key_text import (
+    KEY_MAX,
+    read_fingerprint,
+    read_path,
+    read_xpub,
+    slip132_version,
+)
 from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
 from psbt.errors import PolicyError
-from psbt.keys import PREFIXES, format_xpub
+from psbt.keys import format_xpub
 from psbt.network import Network
 from psbt.policy import KEYS_MAX
 
@@ -130,12 +136,7 @@ def write(file: WalletFile, network: Network) -> str:
     """Return a wallet that Electrum opens and watches; it brings the file up to date itself."""
     if not file.sorted:
         raise PolicyError(f"{file.form} cannot be written for Electrum: its keys are always sorted")
-    version = next(
-        version
-        for version, prefix in PREFIXES.items()
-        if prefix.mainnet is (network is Network.MAINNET)
-        and prefix.script == (None if file.script == "sh" else file.script)
-    )
+    version = slip132_version(file.script, network)
     stores = {
         f"x{number}/": {
             "type": "bip32",

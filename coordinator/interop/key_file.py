@@ -9,7 +9,14 @@ from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field, lists_objects
 from coordinator.foreign_text import lines
 from coordinator.interop.descriptors import key_of
-from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_key, read_path, read_xpub
+from coordinator.interop.key_text import (
+    KEY_MAX,
+    read_fingerprint,
+    read_key,
+    read_path,
+    read_xpub,
+    slip132_version,
+)
 from coordinator.interop.wallet_file import UNKNOWN_FINGERPRINT, WalletKey, script_of_path
 from psbt.errors import PolicyError
 from psbt.keys import KeyExpression, check_origin, format_xpub
@@ -29,12 +36,6 @@ DEVICE_KEYS_MAX: Final = 200
 SINGLE_KEY: Final = "ExtPubKey"
 SINGLE: Final = "the key of a wallet with a single key (Wasabi's format)"
 SINGLE_ACCOUNTS: Final = ("bip44", "bip49", "bip84", "bip86")
-SLIP132: Final = {
-    ("wsh", True): bytes.fromhex("02aa7ed3"),
-    ("sh-wsh", True): bytes.fromhex("0295b43f"),
-    ("wsh", False): bytes.fromhex("02575483"),
-    ("sh-wsh", False): bytes.fromhex("024289ef"),
-}
 SINGLE_REMEDY: Final = "export the signer's key for a multisig wallet: the account of BIP 48"
 LONE_KEY = re.compile(r"(?:\[[^\[\]]*\])?[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,110}(?:/.*)?")
 
@@ -129,9 +130,8 @@ def read_expression(text: str) -> KeyFile:
 
 def write_slip132(key: WalletKey, script: str, network: Network) -> str:
     """Return [fingerprint/path]Zpub, as BlueWallet, SeedSigner and others write it."""
-    origin, bracket, xpub = key_of(key, network).rpartition("]")
-    version = SLIP132[script, network is Network.MAINNET]
-    return origin + bracket + format_xpub(key.key, network, version) if xpub else ""
+    origin, bracket, _ = key_of(key, network).rpartition("]")
+    return origin + bracket + format_xpub(key.key, network, slip132_version(script, network))
 
 
 def write_cobo(key: WalletKey, network: Network) -> str:
@@ -148,11 +148,10 @@ def write_cobo(key: WalletKey, network: Network) -> str:
 def write_ccxp(key: WalletKey, script: str, network: Network) -> str:
     """Return the JSON of Coldcard's key file, with the one key that is known."""
     name = SLOTS[script][0]
-    version = SLIP132.get((script, network is Network.MAINNET))
     return json.dumps(
         {
             f"{name}_deriv": key.master_path.replace("'", "h"),
-            name: format_xpub(key.key, network, version),
+            name: format_xpub(key.key, network, slip132_version(script, network)),
             f"{name}_key_exp": key_of(key, network),
             "account": "0",
             "xfp": key.xfp.upper(),

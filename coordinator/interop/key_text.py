@@ -11,7 +11,8 @@ from coordinator.errors import NotImportable
 from coordinator.foreign_text import lines
 from coordinator.interop.wallet_file import WalletKey
 from psbt.errors import PolicyError
-from psbt.keys import HARDENED, Path, PrefixedKey, parse_path, parse_prefixed_key
+from psbt.keys import HARDENED, PREFIXES, Path, PrefixedKey, parse_path, parse_prefixed_key
+from psbt.network import Network
 
 KEY_MAX: Final = 512
 EXPRESSION = re.compile(r"(?:\[([^\[\]]*)\])?([0-9A-Za-z]+)(/.*)?", re.DOTALL)
@@ -101,6 +102,16 @@ def steps_below(text: str) -> Path | None:
     except PolicyError:
         return None
     return None if any(step >= HARDENED for step in steps) else steps
+
+
+def slip132_version(script: str, network: Network) -> bytes:
+    """Return the bytes that a key for a script begins with (SLIP 132); a plain xpub's else."""
+    wanted = script if script in ("wsh", "sh-wsh") else None
+    return next(
+        version
+        for version, prefix in PREFIXES.items()
+        if prefix.mainnet is (network is Network.MAINNET) and prefix.script == wanted
+    )
 
 
 def refuse_private(text: str, where: str) -> None:

@@ -95,7 +95,9 @@ def read_diy(text: str, network: Network) -> list[WalletFile]:
     if not mark:
         raise PolicyError(f"the {DIY} is no {ADD}NAME&DESCRIPTOR")
     body = descriptors.body_of(descriptor.strip(), f"the {DIY}")
-    files = descriptors.wallets([_with_children(body.text)], network, DIY)
+    has_children = "*" in body.text or "{" in body.text
+    whole = body.text if has_children else descriptors.with_children(body.text, "/<0;1>/*")
+    files = descriptors.wallets([whole], network, DIY)
     return [replace(file, name=name.strip()[:NAME_MAX] or None) for file in files]
 
 
@@ -119,15 +121,3 @@ def write(file: WalletFile, network: Network) -> str:
 def write_diy(file: WalletFile, network: Network) -> str:
     """Return the text a Specter-DIY takes."""
     return f"{ADD}{file.name or 'vault'}&{descriptors.without_children(file, network)}"
-
-
-def _with_children(body: str) -> str:
-    """Return a descriptor with the keychains a Specter-DIY adds to keys without children."""
-    if "*" in body or "{" in body:
-        return body
-    start, bracket, rest = body.rpartition("(")
-    keys, end = rest.partition(")")[0], rest.partition(")")[2]
-    head, *cosigners = keys.split(",")
-    return (
-        start + bracket + ",".join([head, *(f"{each}/<0;1>/*" for each in cosigners)]) + ")" + end
-    )
