@@ -108,31 +108,16 @@ def policy_standing(home: Home, vault: Vault) -> Standing:
 
 def require_policy(home: Home, vault: Vault, accepted: Accepted = None) -> None:
     """Raise ApprovalMismatch or NotAccepted unless this home approved the vault's policy."""
-    standing = _refuse_differing(home, vault)
-    if standing is Standing.NONE:
+    if refuse_other_policy(home, vault) is Standing.NONE:
         accept_or_refuse(home, vault.name, [not_approved(vault)], accepted=accepted)
 
 
-def refuse_other_policy(home: Home, vault: Vault) -> None:
+def refuse_other_policy(home: Home, vault: Vault) -> Standing:
     """Raise ApprovalMismatch where this home approved another policy under the vault's name.
 
-    So it does where the home's seal is not the one approved: the database was changed.
+    So it does where the home's seal is not the one approved: the database was changed. Returns how
+    the policy stands else.
     """
-    _refuse_differing(home, vault)
-
-
-def differing(home: Home, vault: Vault) -> list[str]:
-    """Say how a vault differs from what this home approved; nothing where it does not."""
-    try:
-        _refuse_differing(home, vault)
-    except ApprovalMismatch as mismatch:
-        return [str(mismatch)]
-    except PsbtError:
-        return []  # the rows contradict one another: whoever reads them says so
-    return []
-
-
-def _refuse_differing(home: Home, vault: Vault) -> Standing:
     standing = policy_standing(home, vault)
     if standing is Standing.DIFFERS:
         raise ApprovalMismatch(f"what is stored of vault {vault.name}")
@@ -140,6 +125,17 @@ def _refuse_differing(home: Home, vault: Vault) -> Standing:
     if db is not None and seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS:
         raise ApprovalMismatch("the key that places and people are sealed to")
     return standing
+
+
+def differing(home: Home, vault: Vault) -> list[str]:
+    """Say how a vault differs from what this home approved; nothing where it does not."""
+    try:
+        refuse_other_policy(home, vault)
+    except ApprovalMismatch as mismatch:
+        return [str(mismatch)]
+    except PsbtError:
+        return []  # the rows contradict one another: whoever reads them says so
+    return []
 
 
 def not_approved(vault: Vault) -> Danger:
@@ -206,12 +202,11 @@ def with_standing(home: Home, db: Session, vault: Vault, *, known: VaultFacts) -
         standing = policy_standing(home, vault)
     except PsbtError as failure:
         return replace(known, altered=str(failure))
-    other = seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS
     rows = row_checks.doubted(home, db)
     return replace(
         known,
         approval=standing.value,
-        seal_differs=other,
+        seal_differs=seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS,
         rows_altered=tuple(rows.altered),
         rows_unapproved=tuple(rows.unapproved),
     )
@@ -244,24 +239,19 @@ def payment_dangers(home: Home, record: Ceremony, psbt: "Psbt") -> list[Danger]:
         raise ApprovalMismatch(f"what ceremony {record.public_id} pays")
     if standing is Standing.APPROVED:
         return []
+    who = statement_checks.opened_by(home, db, record) if db is not None else NOBODY
+    opened = f"; it was opened by {who.words}" if home.server or who != NOBODY else ""
     return [
         Danger(
             PAYMENT_NOT_APPROVED,
             Severity.DANGER,
             f"the payment of ceremony {record.public_id} was not made or reviewed on this computer"
-            f"{_opened_by(home, record)}",
+            f"{opened}",
             f"compare its txid, then add --txid {record.txid}",
             (f"vault:{record.vault.name}",),
             payment.hex(),
         )
     ]
-
-
-def _opened_by(home: Home, record: Ceremony) -> str:
-    """Return who opened a ceremony as a part of a sentence, where operators sign here."""
-    db = object_session(record)
-    who = statement_checks.opened_by(home, db, record) if db is not None else NOBODY
-    return f"; it was opened by {who.words}" if home.server or who != NOBODY else ""
 
 
 def check_txid(record: Ceremony, txid: str | None) -> None:

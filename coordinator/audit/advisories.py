@@ -44,7 +44,11 @@ def advisories(path: Path, key: str) -> tuple[Advisory, ...]:
     if form != FORMAT:
         raise UsageError(f"{path} is of format {shown(form)}, not {FORMAT!r}")
     try:
-        _public_key(key).verify(signature, signed)
+        owner = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+    except ValueError as failure:
+        raise UsageError("an advisory key is 32 bytes in hex") from failure
+    try:
+        owner.verify(signature, signed)
     except InvalidSignature as failure:
         raise Untrusted(f"{path} was not signed by {key}") from failure
     return listed
@@ -65,10 +69,3 @@ def _advisory(said: Field) -> Advisory:
         said["sentence"].text(),
         said["remedy"].text(),
     )
-
-
-def _public_key(text: str) -> Ed25519PublicKey:
-    try:
-        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
-    except ValueError as failure:
-        raise UsageError("an advisory key is 32 bytes in hex") from failure

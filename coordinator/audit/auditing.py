@@ -104,6 +104,12 @@ def answered(facts: VaultFacts, asked: Question) -> Audited:
     known = _known(facts)
     lost = [_meant(known, text) for text in asked.lose]
     stolen = [_meant(known, text) for text in asked.steal]
+    # of a vault that was replaced no address is given out anyway
+    guards = [
+        each
+        for each in (dangers(today) if not today.replaced else ())
+        if not only_old_coins(each.code, today.branches)
+    ]
     spends = thief_can_spend(exposure, stolen, knows_descriptor=True)
     return Audited(
         facts.name,
@@ -118,17 +124,10 @@ def answered(facts: VaultFacts, asked: Question) -> Audited:
         {kind: minimal_losses(exposure, kind) for kind in Kind},
         {kind: minimal_thefts(exposure, kind) for kind in Kind},
         [*_notes(facts), *calendar_notes(today, at)],
-        list(_guards(today)),
+        guards,
         at,
         timeline(today),
     )
-
-
-def _guards(facts: VaultFacts) -> Iterator[Notice]:
-    """Yield for what no address is given out; a vault that was replaced gives none anyway."""
-    for each in dangers(facts) if not facts.replaced else ():
-        if not only_old_coins(each.code, facts.branches):
-            yield each
 
 
 def _notes(facts: VaultFacts) -> Iterator[str]:

@@ -13,7 +13,14 @@ def card_findings(facts: VaultFacts) -> Iterator[Notice]:
         yield from _unwritten(carrier, card)
         yield from _unproven(carrier, card)
         if facts.taproot and not carrier.signs_leaf:
-            yield _cannot_sign(carrier, card)
+            yield Notice(
+                "leaf_not_proved",
+                Severity.DANGER,
+                f"{carrier.subject} ({card.family} {card.version}) has not proved that it signs for"
+                " taproot: it may be no way to its key",
+                f"have it prove it: cardquorum card enrol {carrier.name} --path PATH",
+                (carrier.subject,),
+            )
     for cosigner in facts.all_keys():
         yield from _siblings_together(cosigner)
         yield from _backups_with_keys(cosigner)
@@ -45,17 +52,6 @@ def _unproven(carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
             "rely on it only beside cards of other makers, or replace it",
             (carrier.subject,),
         )
-
-
-def _cannot_sign(carrier: CarrierFacts, card: CardFacts) -> Notice:
-    return Notice(
-        "leaf_not_proved",
-        Severity.DANGER,
-        f"{carrier.subject} ({card.family} {card.version}) has not proved that it signs for"
-        " taproot: it may be no way to its key",
-        f"have it prove it: cardquorum card enrol {carrier.name} --path PATH",
-        (carrier.subject,),
-    )
 
 
 def _siblings_together(cosigner: CosignerFacts) -> Iterator[Notice]:
@@ -93,7 +89,13 @@ def _backups_with_keys(cosigner: CosignerFacts) -> Iterator[Notice]:
 
 def _only_here(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where too few keys can be signed with by anything but this program."""
-    lonely = [each for each in facts.cosigners if _needs_this_program(each, taproot=facts.taproot)]
+    # for a leaf of taproot no other program is known, whatever the card
+    lonely = [
+        key
+        for key in facts.cosigners
+        if key.carriers
+        and all(each.card and (each.card.lonely or facts.taproot) for each in key.carriers)
+    ]
     free = len(facts.cosigners) - len(lonely)
     if lonely and free < facts.threshold:
         subjects = tuple(each.subject for cosigner in lonely for each in cosigner.carriers)
@@ -107,21 +109,12 @@ def _only_here(facts: VaultFacts) -> Iterator[Notice]:
         )
 
 
-def _needs_this_program(cosigner: CosignerFacts, *, taproot: bool) -> bool:
-    """Tell whether every carrier of a key is a card that only this program signs with.
-
-    For a leaf of taproot no other is known, whatever the card.
-    """
-    return bool(cosigner.carriers) and all(
-        c.card and (c.card.lonely or taproot) for c in cosigner.carriers
-    )
-
-
 def _all_alike(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where one maker's flaw, or one version's, opens or bricks every key."""
     cards = [carrier.card for cosigner in facts.cosigners for carrier in cosigner.carriers]
     known = [card for card in cards if card is not None]
-    if len(facts.cosigners) < 2 or len(known) < len(cards) or not all(_carried(facts)):
+    carried = all(cosigner.carriers for cosigner in facts.cosigners)
+    if len(facts.cosigners) < 2 or len(known) < len(cards) or not carried:
         return
     vendors = {card.vendor for card in known}
     versions = {(card.family, card.version) for card in known}
@@ -140,7 +133,3 @@ def _all_alike(facts: VaultFacts) -> Iterator[Notice]:
         "use cards of two makers or more in one vault",
         subjects,
     )
-
-
-def _carried(facts: VaultFacts) -> Iterator[bool]:
-    return (bool(cosigner.carriers) for cosigner in facts.cosigners)

@@ -171,11 +171,6 @@ def keys_left(exposure: Exposure, lost: Collection[str] = ()) -> int:
     return exposure.quorums[0].left(lost)
 
 
-def keys_taken(exposure: Exposure, stolen: Collection[str] = ()) -> int:
-    """Return how many keys of the primary branch sign for a thief who has what is stolen."""
-    return exposure.quorums[0].taken(stolen)
-
-
 def quorum_left(exposure: Exposure, lost: Collection[str] = ()) -> Quorum | None:
     """Return the first branch that has enough keys without what is lost."""
     return next((each for each in exposure.quorums if each.left(lost) >= each.threshold), None)
@@ -249,12 +244,11 @@ def _losses(exposure: Exposure, fate: Fate) -> Function:
 def _key_lost(key: ExposedKey, fate: Fate) -> Terms:
     if key.elsewhere:
         return NEVER
-    return all_of(_carrier_lost(carrier, fate) for carrier in key.carriers)
-
-
-def _carrier_lost(carrier: KeyCarrier, fate: Fate) -> Terms:
-    unmet = (all_of(_lost(keeper, fate) for keeper in keepers) for keepers in carrier.needs)
-    return any_of((_lost(carrier.thing, fate), *unmet))
+    lost = []
+    for carrier in key.carriers:
+        unmet = (all_of(_lost(keeper, fate) for keeper in keepers) for keepers in carrier.needs)
+        lost.append(any_of((_lost(carrier.thing, fate), *unmet)))
+    return all_of(lost)
 
 
 def _lost(thing: Thing, fate: Fate) -> Terms:
@@ -281,15 +275,12 @@ def _thefts(exposure: Exposure, fate: Fate, *, copies: bool) -> Function:
 def _key_taken(key: ExposedKey, fate: Fate) -> Terms:
     if key.elsewhere:
         return NEVER
-    return any_of(_carrier_taken(carrier, fate) for carrier in key.carriers)
-
-
-def _carrier_taken(carrier: KeyCarrier, fate: Fate) -> Terms:
-    itself = _taken(carrier.thing, fate)
-    if not carrier.resists:
-        return itself
-    met = (any_of(_taken(keeper, fate) for keeper in keepers) for keepers in carrier.needs)
-    return all_of((itself, *met))
+    taken = []
+    for carrier in key.carriers:
+        needs = carrier.needs if carrier.resists else ()
+        met = (any_of(_taken(keeper, fate) for keeper in keepers) for keepers in needs)
+        taken.append(all_of((_taken(carrier.thing, fate), *met)))
+    return any_of(taken)
 
 
 def _taken(thing: Thing, fate: Fate) -> Terms:
@@ -367,31 +358,29 @@ def _exposed(
 
 
 def _key_carriers(cosigner: CosignerFacts, places: Places, *, codes: bool) -> Iterator[KeyCarrier]:
+    """Yield the key's carriers; its encrypted backup opens by the digits of the backup's key.
+
+    These are printed by themselves, or on a card.
+    """
     for carrier in cosigner.carriers:
         if carrier.kind == OPENS_BACKUP:
             continue
         thing = _thing(carrier, places)
         if carrier.kind == NEEDS_OPENING:
-            yield KeyCarrier(thing, (tuple(_openers(cosigner, places)),))
+            openers = (
+                _thing(other, places)
+                for other in cosigner.carriers
+                if other.kind == OPENS_BACKUP or (other.card and other.card.prints_backup_key)
+            )
+            yield KeyCarrier(thing, (tuple(openers),))
         elif carrier.card is not None and codes:
             siblings = [_thing(other, places) for other in _siblings(cosigner, carrier)]
             needs = tuple(_needs(carrier.name, carrier.card, siblings, places=places))
-            yield KeyCarrier(thing, needs, resists=_locks(carrier.card))
+            # where wrong PINs only delay, and never lock the card for good, it falls one day
+            theft = carrier.card.theft
+            yield KeyCarrier(thing, needs, resists=theft is None or theft.attempts is not None)
         else:
             yield KeyCarrier(thing)
-
-
-def _locks(card: CardFacts) -> bool:
-    """Tell whether wrong PINs lock the card for good; where they only delay, it falls one day."""
-    return card.theft is None or card.theft.attempts is not None
-
-
-def _openers(cosigner: CosignerFacts, places: Places) -> Iterator[Thing]:
-    """Yield what opens the key's encrypted backup: its printed key, or the card it stands on."""
-    for carrier in cosigner.carriers:
-        printed = carrier.card is not None and carrier.card.prints_backup_key
-        if carrier.kind == OPENS_BACKUP or printed:
-            yield _thing(carrier, places)
 
 
 def _siblings(cosigner: CosignerFacts, carrier: CarrierFacts) -> Iterator[CarrierFacts]:

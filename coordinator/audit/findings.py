@@ -11,7 +11,7 @@ from coordinator.audit import (
     place_findings,
     rule_findings,
 )
-from coordinator.audit.facts import BACKUP_PAIR, CarrierFacts, VaultFacts
+from coordinator.audit.facts import BACKUP_PAIR, VaultFacts
 from coordinator.notices import Notice, Severity
 
 
@@ -20,8 +20,13 @@ def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
 
     Of a vault that was replaced only what threatens coins left there is a danger.
     """
+    dangerous = dangers.dangers(facts)
+    if facts.altered is not None:  # nobody is to prove or print what rows say that disagree
+        vain = (dangers.KEYS_UNPROVED, dangers.NO_COPY)
+        kept = [each for each in dangerous if each.code not in vain]
+        dangerous = [dangers.altered(facts.name, facts.altered), *kept]
     found = [
-        *_dangers(facts),
+        *dangerous,
         *(place_findings.place_findings(facts) if facts.altered is None else ()),
         *_places_unknown(facts),
         *_gone(facts),
@@ -46,18 +51,6 @@ def grave(facts: VaultFacts, now: datetime) -> list[Notice]:
     return [each for each in audit(facts, now) if _is_grave(each)]
 
 
-def _dangers(facts: VaultFacts) -> list[Notice]:
-    """Return for what no address is given out.
-
-    Where rows contradict one another nobody is to prove or print what they say.
-    """
-    found = dangers.dangers(facts)
-    if facts.altered is None:
-        return found
-    kept = [each for each in found if each.code not in (dangers.KEYS_UNPROVED, dangers.NO_COPY)]
-    return [dangers.altered(facts.name, facts.altered), *kept]
-
-
 def _is_grave(finding: Notice) -> bool:
     return finding.severity is Severity.DANGER
 
@@ -77,19 +70,16 @@ def _places_unknown(facts: VaultFacts) -> Iterator[Notice]:
 def _gone(facts: VaultFacts) -> Iterator[Notice]:
     for carrier in facts.carriers():
         if carrier.gone is not None:
+            stolen = carrier.gone == "stolen"
+            theft = carrier.card.theft if carrier.card is not None and stolen else None
+            resists = f"; {theft.sentence}" if theft is not None else ""
             yield Notice(
                 "carrier_gone",
-                Severity.DANGER if carrier.gone == "stolen" else Severity.WARNING,
-                f"{carrier.subject} is recorded as {carrier.gone}{_resistance(carrier)}",
+                Severity.DANGER if stolen else Severity.WARNING,
+                f"{carrier.subject} is recorded as {carrier.gone}{resists}",
                 "make a vault without its key and move the coins there while a quorum is left",
                 (carrier.subject,),
             )
-
-
-def _resistance(carrier: CarrierFacts) -> str:
-    """Return what a thief of a stolen card is up against."""
-    theft = carrier.card.theft if carrier.card is not None else None
-    return f"; {theft.sentence}" if carrier.gone == "stolen" and theft is not None else ""
 
 
 def _orphaned(facts: VaultFacts) -> Iterator[Notice]:

@@ -24,7 +24,6 @@ from coordinator.audit.facts import (
 from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.custody.bags import bag_of
-from coordinator.notices import Notice
 from coordinator.wallet.balance import NOTHING, Balance, Owned, balance
 from coordinator.wallet.branches import chain_clock
 from coordinator.wallet.refresh_state import refresh_notice, refresh_state
@@ -39,14 +38,7 @@ from storage import drills as drill_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import RowDamaged
-from storage.model import (
-    Card,
-    Carrier,
-    CustodyEvent,
-    DescriptorCopy,
-    Key,
-    Vault,
-)
+from storage.model import Card, Carrier, CustodyEvent, DescriptorCopy, Vault
 
 if TYPE_CHECKING:
     from storage.model import CardSecret
@@ -123,7 +115,8 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
             tuple(carrier_facts(carrier, said) for carrier in place.key.carriers),
             proved[place.key_id].matched if place.key_id in proved else None,
             not place.key.carriers and place.key_id in said.carried,
-            _known_fingerprint(place.key),
+            # all zeros stands for a master that nobody knows
+            place.key.fingerprint.hex() if any(place.key.fingerprint) else None,
             place.key.created_on,
         )
         for place in vault.every_key
@@ -132,6 +125,9 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
     replaced = succession_book.succession_of(db, vault) is not None
     left = chain_book.unspent_coins(db, vault) if replaced else ()
     digest = descriptor_copies.digest_of(vault.descriptor)
+    state = refresh_state(db, vault)
+    due = refresh_notice(vault.name, state) if state is not None else None
+    heights = chain_book.heights_of_coins(db, vault) if vault.recoveries else ()
     return VaultFacts(
         vault.name,
         vault.threshold,
@@ -152,32 +148,13 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
             )
             for branch in vault.recoveries
         ),
-        ages=_ages(db, vault) if vault.recoveries else None,
+        ages=CoinAges(min(heights), max(heights), len(heights)) if heights else None,
         chain=chain_clock(db, vault),
         taproot=vault.script == "tr",
         replaced=replaced,
         value_sats=sum(coin.value_sats for coin in left),
-        due=tuple(_due(db, vault)),
+        due=(due,) if due is not None else (),
     )
-
-
-def _due(db: Session, vault: Vault) -> Iterable[Notice]:
-    """Yield what is due of a vault with later branches, or that is refreshed every so often."""
-    state = refresh_state(db, vault)
-    notice = refresh_notice(vault.name, state) if state is not None else None
-    if notice is not None:
-        yield notice
-
-
-def _ages(db: Session, vault: Vault) -> CoinAges | None:
-    """Return how old the coins are that no block spends, as far as they are in one."""
-    heights = chain_book.heights_of_coins(db, vault)
-    return CoinAges(min(heights), max(heights), len(heights)) if heights else None
-
-
-def _known_fingerprint(key: Key) -> str | None:
-    """Return the fingerprint of a key's master; all zeros stands for one nobody knows."""
-    return key.fingerprint.hex() if any(key.fingerprint) else None
 
 
 def _copy(copy: DescriptorCopy, said: Book, *, stale: bool) -> CopyFacts:
@@ -242,21 +219,16 @@ def _limits(db: Session) -> Iterable[LimitFacts]:
         return
     places = {place.name: place.holder_id for place in custody_book.all_locations(db)}
     vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
-    reached = {vault.id: {places.get(place) for place in _lying(db, vault)} for vault in vaults}
+    reached: dict[int, set[int | None]] = {}
+    for vault in vaults:
+        carriers = (carrier for each in vault.every_key for carrier in each.key.carriers)
+        lying = (custody_log.where_is(db, carrier.item).location for carrier in carriers)
+        reached[vault.id] = {places.get(place) for place in lying if place is not None}
     for holder in limited:
         held = sum(
             _owned(db, vault)[0].whole_sats for vault in vaults if holder.id in reached[vault.id]
         )
         yield LimitFacts(holder.name, holder.limit_sats or 0, held)
-
-
-def _lying(db: Session, vault: Vault) -> Iterable[str]:
-    """Yield the places that hold a carrier of the vault."""
-    for each in vault.every_key:
-        for carrier in each.key.carriers:
-            place = custody_log.where_is(db, carrier.item).location
-            if place is not None:
-                yield place
 
 
 def carrier_facts(carrier: Carrier, said: Book) -> CarrierFacts:
@@ -270,21 +242,19 @@ def carrier_facts(carrier: Carrier, said: Book) -> CarrierFacts:
         for event in events
         if event.event in custody_log.BACK and event.happened_at <= said.now
     ]
-    looked_at = [carrier.created_at, *seen] if card is None else _looked_at(card, seen)
+    if card is None:
+        seen.append(carrier.created_at)
+    else:  # only looking at the card itself counts
+        seen += filter(None, (card.enrolled_at, card.checked_at))
     return CarrierFacts(
         subject=f"{carrier.item.kind}:{carrier.item.name}",
         location=whereabouts.location,
         gone=whereabouts.gone,
-        last_seen=max(looked_at),
+        last_seen=max(seen),
         card=None if card is None else _card(card, said.secrets.get(card.id, ())),
         bag=bag_of(events),
         signs_leaf=carrier.leaf_proved_at is not None,
     )
-
-
-def _looked_at(card: Card, seen: Sequence[datetime]) -> list[datetime]:
-    """Return when a card was seen; only looking at the card itself counts."""
-    return [card.enrolled_at, *seen, *([card.checked_at] if card.checked_at else [])]
 
 
 def _card(card: Card, secrets: Sequence["CardSecret"]) -> CardFacts:

@@ -50,8 +50,7 @@ def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Notice]:
         for carrier in facts.carriers()
         if carrier.bag is not None and (carrier.bag.opened or carrier.bag.other)
     )
-    bare = exposure_of(facts, codes=False)
-    found = reached_by(bare, broken)
+    found = reached_by(exposure_of(facts, codes=False), broken)
     if found is not None:
         yield Notice(
             "open_bags_hold_quorum",
@@ -68,7 +67,14 @@ def _copies(facts: VaultFacts) -> Iterator[Notice]:
     current = [copy for copy in here if not copy.stale]
     for copy in here:
         if copy.stale:
-            yield _stale(facts, copy)
+            yield Notice(
+                "copy_stale",
+                Severity.WARNING,
+                f"{copy.subject} is of another descriptor than vault {facts.name} has now",
+                "take it back and put a new one there: cardquorum kit "
+                f"{facts.name} --out DIR --location {copy.location or 'LOCATION'}",
+                (copy.subject,),
+            )
         if copy.location is None:
             yield Notice(
                 "place_unknown",
@@ -80,17 +86,6 @@ def _copies(facts: VaultFacts) -> Iterator[Notice]:
     yield from _beside_quorum(facts, current)
     if current:
         yield from _missing(facts, current)
-
-
-def _stale(facts: VaultFacts, copy: CopyFacts) -> Notice:
-    return Notice(
-        "copy_stale",
-        Severity.WARNING,
-        f"{copy.subject} is of another descriptor than vault {facts.name} has now",
-        "take it back and put a new one there: "
-        f"cardquorum kit {facts.name} --out DIR --location {copy.location or 'LOCATION'}",
-        (copy.subject,),
-    )
 
 
 def _beside_quorum(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Notice]:

@@ -35,20 +35,16 @@ def _not_checked(carrier: CarrierFacts, now: datetime) -> Iterator[Notice]:
     seen = carrier.last_seen
     if seen is None or now - seen > CHECK_INTERVAL:
         ago = "never" if seen is None else f"{(now - seen).days} days ago"
+        look = f"cardquorum custody record {carrier.subject} seen"
+        if carrier.kind == "card":
+            look = f"cardquorum card check {carrier.name}"
         yield Notice(
             "not_checked",
             Severity.WARNING,
             f"{carrier.subject} was last checked: {ago}",
-            f"look at it and run: {_look(carrier)}",
+            f"look at it and run: {look}",
             (carrier.subject,),
         )
-
-
-def _look(carrier: CarrierFacts) -> str:
-    """Return the command that tells that a thing was looked at."""
-    if carrier.kind == "card":
-        return f"cardquorum card check {carrier.name}"
-    return f"cardquorum custody record {carrier.subject} seen"
 
 
 def drill_due(facts: VaultFacts) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from coordinator.audit.auditing import Audited
 from coordinator.audit.facts import PRIMARY
 from coordinator.audit.picture import FULL_WIDTH, Told, shortened
-from coordinator.audit.timeline import Period, Start
+from coordinator.audit.timeline import Period
 from coordinator.audit.verdict import OVER_TIME, LeastThen, least_over_time
 from coordinator.chain.block_dates import duration
 
@@ -38,7 +38,10 @@ class Line(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A period: when it begins, on which days at the earliest and the latest, its box and lines."""
+    """A period: when it begins, on which days at the earliest and the latest, its box and lines.
+
+    `mark` is what stands above the axis where it begins.
+    """
 
     x: int
     width: int
@@ -83,16 +86,12 @@ def time_picture(found: Audited) -> TimePicture | None:
         expected = None if period.start.now else period.start.expected
         days = [_place(day.timestamp(), moments, edges) for day in (expected or ())[1:]] or [x]
         lines = tuple(_lines(period, least, int((width - 2 * MARGIN) / LETTER)))
-        columns.append(Column(x, width, _mark(period.start), days[0], days[-1], lines))
+        mark = period.start.about, period.start.days
+        if (blocks := period.start.blocks) is not None:
+            mark = f"{blocks} blocks after", f"a payment, {duration(blocks)}"
+        columns.append(Column(x, width, mark, days[0], days[-1], lines))
     height = TOP + max(each.height for each in columns) + 2
     return TimePicture(columns, height, [_said(period, least) for period, least in told])
-
-
-def _mark(start: Start) -> tuple[str, str]:
-    """Return what stands above the axis where a period begins."""
-    if start.blocks is not None:
-        return f"{start.blocks} blocks after", f"a payment, {duration(start.blocks)}"
-    return start.about, start.days
 
 
 def _moments(periods: Sequence[Period]) -> list[float]:

@@ -5,7 +5,7 @@ coins to the vault itself restarts the wait of a branch that counts blocks: all 
 nobody did.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -98,11 +98,15 @@ def timeline(facts: VaultFacts) -> list[Period]:
     now = Start()
     if facts.chain is not None:
         now = Start(facts.chain.height, Expected(*(max(facts.chain.now, facts.chain.base),) * 3))
-    periods = [_period(facts, now, open_now, opening=open_now)]
-    for start, opening in _openings(facts, [b for b in facts.branches if b not in open_now]):
-        already = {*periods[-1].open, *(branch.name for branch in opening)}
+    periods = [_period(facts, now, open_now, new=open_now)]
+    together: dict[Start, list[BranchFacts]] = {}
+    for branch in facts.branches:
+        if branch not in open_now:
+            together.setdefault(opening(facts, branch), []).append(branch)
+    for start, new in sorted(together.items(), key=lambda each: each[0].order):
+        already = {*periods[-1].open, *(branch.name for branch in new)}
         later = [branch for branch in facts.branches if branch.name in already]
-        periods.append(_period(facts, start, later, opening=opening))
+        periods.append(_period(facts, start, later, new=new))
     return periods
 
 
@@ -182,25 +186,11 @@ def _may_be(start: Start, at: Start) -> bool:
     return at.dated and start.expected.earliest <= at.expected.date <= start.expected.latest
 
 
-def _openings(
-    facts: VaultFacts, branches: Iterable[BranchFacts]
-) -> list[tuple[Start, list[BranchFacts]]]:
-    """Return what opens when, the soonest first."""
-    together: dict[Start, list[BranchFacts]] = {}
-    for branch in branches:
-        together.setdefault(opening(facts, branch), []).append(branch)
-    return sorted(together.items(), key=lambda each: each[0].order)
-
-
 def _period(
-    facts: VaultFacts,
-    start: Start,
-    later: Sequence[BranchFacts],
-    *,
-    opening: Sequence[BranchFacts],
+    facts: VaultFacts, start: Start, later: Sequence[BranchFacts], *, new: Sequence[BranchFacts]
 ) -> Period:
     exposure = exposure_of(facts, later=later)
-    ways = [_begins(start, branch) for branch in opening]
+    ways = [_begins(start, branch) for branch in new]
     if start.now:
         keys = who(facts.threshold, [each.label for each in facts.cosigners])
         ways.insert(0, Way(PRIMARY, keys, f"now it takes {keys}"))

@@ -76,7 +76,10 @@ def sets_header(found: Audited) -> tuple[str, str, str]:
 
 
 def _costs(found: Audited) -> Iterator[str]:
-    """Yield what the money costs in places: whose loss loses it, how many a thief needs."""
+    """Yield what the money costs in places: whose loss loses it, how many a thief needs.
+
+    And from when on fewer places are enough for a thief.
+    """
     lose = found.minimal_losses[Kind.LOCATION].smallest
     steal = found.minimal_thefts[Kind.LOCATION].smallest
     if found.timeline and lose:
@@ -90,21 +93,13 @@ def _costs(found: Audited) -> Iterator[str]:
         yield f"a thief in one place can take {money}"
     elif steal:
         yield f"a thief must get into {steal} places to take {money}"
-    yield from _easier(found, steal)
-
-
-def _easier(found: Audited, steal: int | None) -> Iterator[str]:
-    """Yield from when on fewer places are enough for a thief."""
     for period in found.timeline[1:]:
         then = period.minimal_thefts[Kind.LOCATION].smallest
         if _fewer(then, steal):
-            places = "one place is" if then == 1 else f"{then} places are"
-            yield f"{_from(period.start)} {places} enough"
+            start = period.start
+            when = start.about if start.blocks is not None else f"from {start.about} on"
+            yield f"{when} {'one place is' if then == 1 else f'{then} places are'} enough"
             return
-
-
-def _from(start: Start) -> str:
-    return start.about if start.blocks is not None else f"from {start.about} on"
 
 
 def _until(found: Audited) -> str:

@@ -23,7 +23,6 @@ from coordinator.audit.exposure import (
     can_read,
     can_spend,
     keys_left,
-    keys_taken,
     minimal_losses,
     minimal_thefts,
     thief_can_spend,
@@ -199,7 +198,7 @@ def test_what_if_says_the_same_about_every_subset() -> None:
                     stolen = thief_can_spend(exposure, chosen, knows_descriptor=kind in LEAN)
                     assert stolen == thief_spends(exposure, kind, chosen)
                     told = thief_can_spend(exposure, chosen, knows_descriptor=True)
-                    assert told == (keys_taken(exposure, chosen) >= exposure.threshold)
+                    assert told == (exposure.quorums[0].taken(chosen) >= exposure.threshold)
 
 
 def test_what_if_takes_any_mix() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from cards.family import Theft
-from coordinator.audit.exposure import can_read, exposure_of, keys_left, keys_taken, thief_can_spend
+from coordinator.audit.exposure import can_read, exposure_of, keys_left, thief_can_spend
 from coordinator.audit.facts import CarrierFacts, CopyFacts, PlaceFacts, SecretFacts, VaultFacts
 from tests.coordinator.audit.test_findings import carrier, key, vault
 
@@ -21,7 +21,7 @@ def thing(subject: str, place: str) -> CarrierFacts:
 
 
 def taken(facts: VaultFacts, *stolen: str) -> bool:
-    return keys_taken(exposure_of(facts), stolen) == 1
+    return exposure_of(facts).quorums[0].taken(stolen) == 1
 
 
 def left(facts: VaultFacts, *lost: str) -> bool:
@@ -55,7 +55,7 @@ def test_a_card_that_only_delays_wrong_pins_falls_one_day(
 def test_a_card_of_which_nothing_is_known_keeps_its_pin_from_a_thief() -> None:
     facts = one_key(carrier("a", "bank", secrets=(PIN,)))
     assert not taken(facts, "card:a")
-    assert keys_taken(exposure_of(facts, codes=False), ["card:a"]) == 1
+    assert exposure_of(facts, codes=False).quorums[0].taken(["card:a"]) == 1
 
 
 def test_a_pin_nobody_recorded_counts_as_known() -> None:
@@ -113,6 +113,6 @@ def test_stale_copies_show_nothing() -> None:
 def test_what_brings_one_key_of_a_seed_back_brings_all() -> None:
     both = [key(n, carrier(n, n))._replace(fingerprint="00112233") for n in ("bank", "home")]
     exposure = exposure_of(vault(*both))
-    assert keys_taken(exposure, ["card:bank"]) == 2
+    assert exposure.quorums[0].taken(["card:bank"]) == 2
     assert keys_left(exposure, ["card:bank"]) == 2
     assert keys_left(exposure, ["card:bank", "card:home"]) == 0
