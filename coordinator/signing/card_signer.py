@@ -95,11 +95,6 @@ class Enrol(Protocol):
         """Enrol it, or raise why not."""
 
 
-def needed_anyhow() -> bool:
-    """Tell that a card is needed, whatever others do."""
-    return True
-
-
 @dataclass(frozen=True)
 class Known:
     """What is held against a card before its PIN: the cards that have a part, the PINs refused.
@@ -113,7 +108,7 @@ class Known:
     typed: bool = False
     enrol: Enrol | None = None
     refused: RefusedPins = field(default_factory=RefusedPins)
-    needed: Callable[[], bool] = needed_anyhow
+    needed: Callable[[], bool] = lambda: True
 
 
 class CardSigner:
@@ -315,13 +310,11 @@ class CardSigner:
                 f"card {label} was lost after {signed} of {self._total} signatures; "
                 f"put it back on reader {self._slot.name}"
             )
-        return self._is_back(max(seconds, SLICE))
-
-    def _is_back(self, seconds: float) -> bool:
-        while seconds > 0 and not self._stop.is_set():
-            if self._slot.arrival and self._slot.arrival(-1, min(SLICE, seconds)) is not None:
+        left = max(seconds, SLICE)
+        while left > 0 and not self._stop.is_set():
+            if self._slot.arrival(-1, min(SLICE, left)) is not None:
                 return True
-            seconds -= SLICE
+            left -= SLICE
         return False
 
 
@@ -330,13 +323,18 @@ def _answers(
 ) -> Iterator[tuple[SigningRequest, bytes]]:
     """Put the requests to a card, those of one key in a row: it then derives that key once.
 
-    A card that can signs all digests of one key in one command. Nothing is believed here yet.
+    A card that can signs all digests of one key in one command; for leaves of taproot it signs
+    with the key as it is. Nothing is believed here yet.
     """
     ordered = sorted(requests, key=lambda request: (request.path, request.input_index))
     for path, group in itertools.groupby(ordered, key=lambda request: request.path):
         asked = list(group)
         if asked[0].scheme is BIP340:
-            yield from _leaf_answers(session, asked)
+            if not isinstance(session, SchnorrSigner):
+                raise NotSupported(session.family, "signatures by BIP 340, which taproot takes")
+            untweaked = bytes(DIGEST_SIZE)
+            for request in asked:
+                yield request, session.sign_schnorr(path, request.digest, untweaked)
         elif isinstance(session, BatchSigner) and len(asked) > 1:
             given = session.sign_batch(path, [request.digest for request in asked])
             if len(given) != len(asked):
@@ -344,14 +342,3 @@ def _answers(
             yield from zip(asked, given, strict=True)
         else:
             yield from ((request, session.sign(path, request.digest)) for request in asked)
-
-
-def _leaf_answers(
-    session: CardSession, asked: Iterable[SigningRequest]
-) -> Iterator[tuple[SigningRequest, bytes]]:
-    """Have a card sign for leaves of taproot, with the key as it is."""
-    if not isinstance(session, SchnorrSigner):
-        raise NotSupported(session.family, "signatures by BIP 340, which taproot takes")
-    for request in asked:
-        untweaked = bytes(DIGEST_SIZE)
-        yield request, session.sign_schnorr(request.path, request.digest, untweaked)

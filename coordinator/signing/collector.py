@@ -44,20 +44,6 @@ PIN_IS_NO_USE = (PinIncorrect, PinBlocked, PinUnsuitable, LastAttempt)
 NOT_STORED = (StorageError, OSError)
 
 
-def nobody() -> list[Wanted]:
-    """Return that no further card is waited for."""
-    return []
-
-
-def nothing() -> None:
-    """Do nothing."""
-
-
-def never() -> bool:
-    """Return that nobody told of a change."""
-    return False
-
-
 @dataclass(frozen=True)
 class WaitPolicy:
     """May a last PIN attempt be used, and how long to wait for further cards.
@@ -80,11 +66,6 @@ class Given(NamedTuple):
     signature: bytes
 
 
-def not_kept(label: str, given: Sequence[Given], reason: BaseException) -> CoordinatorError:
-    """Say that signatures could not be stored."""
-    return SignatureNotKept(label, len(given), reason)
-
-
 @dataclass(frozen=True)
 class SigningTask:
     """What each card has to sign, where signatures go, and whom to ask.
@@ -101,14 +82,16 @@ class SigningTask:
     keep: Keep
     attendant: Attendant
     wait_policy: WaitPolicy = WaitPolicy()
-    missing: Callable[[], list[Wanted]] = nobody
+    missing: Callable[[], list[Wanted]] = list
     cards: Sequence[KnownCard] | None = None
     enrol: Enrol | None = None
-    not_kept: Callable[[str, Sequence[Given], BaseException], CoordinatorError] = not_kept
+    not_kept: Callable[[str, Sequence[Given], BaseException], CoordinatorError] = (
+        lambda label, given, reason: SignatureNotKept(label, len(given), reason)
+    )
     needed: int | None = None
-    changed: Callable[[], bool] = never
-    turn_over: Callable[[], None] = nothing
-    ended: Callable[[], None] = nothing
+    changed: Callable[[], bool] = lambda: False
+    turn_over: Callable[[], None] = lambda: None
+    ended: Callable[[], None] = lambda: None
 
 
 KeyRequests = frozenset[tuple[int, bytes]]
@@ -272,14 +255,11 @@ def _handed_over(collection: _Collection, outcomes: list[Outcome]) -> list[Outco
     with collection.lock:
         unkept, reason = list(collection.unkept), collection.not_stored
 
-    def store() -> None:
+    again: Future[None] = Future()
+    with _HandedBack(again):
         while unkept:
             collection.task.keep(*unkept[0])
             del unkept[0]
-
-    again: Future[None] = Future()
-    with _HandedBack(again):
-        store()
     with collection.lock:
         collection.task.ended()
     failed: dict[str, CoordinatorError] = {}
@@ -301,7 +281,9 @@ def _attend(slot: Slot, place: int, collection: _Collection, *, into: list[Outco
     while not collection.stop.is_set():
         outcome = None if number is None else _served(slot, place, collection)
         if outcome is not None:
-            if first or _counts(outcome):
+            # a card put in later belongs into the summary unless it is a stranger
+            lasting = isinstance(outcome.error, (*PIN_IS_NO_USE, CardNotEnrolled))
+            if first or outcome.error is None or outcome.identified or lasting:
                 into.append(outcome)
             if outcome.error is not None:
                 who = f"card {outcome.label}" if outcome.identified else f"reader {slot.name}"
@@ -319,12 +301,6 @@ def _attend(slot: Slot, place: int, collection: _Collection, *, into: list[Outco
             return
         with collection.lock:
             collection.lying.pop(place, None)
-
-
-def _counts(outcome: Outcome) -> bool:
-    """Tell whether a card put in later belongs into the summary: a stranger does not."""
-    lasting = (*PIN_IS_NO_USE, CardNotEnrolled)
-    return outcome.error is None or outcome.identified or isinstance(outcome.error, lasting)
 
 
 def said_of(error: Exception) -> str:
@@ -381,7 +357,7 @@ def _needed(share: CardShare, place: int, collection: _Collection) -> list[Signi
 
     Called with the lock.
     """
-    key = _key_requests(share)
+    key = frozenset((request.input_index, request.pubkey) for request in share.requests)
     while own := _unclaimed(share, collection):
         needed = _decided(key, place, collection)
         if needed is not None:
@@ -421,10 +397,6 @@ def _unseen_needed(place: int, collection: _Collection) -> bool:
         while (needed := _decided(frozenset({(place, b"")}), place, collection)) is None:
             pass
         return needed
-
-
-def _key_requests(share: CardShare) -> KeyRequests:
-    return frozenset((request.input_index, request.pubkey) for request in share.requests)
 
 
 def _may_come(wanted: Wanted, collection: _Collection) -> bool:

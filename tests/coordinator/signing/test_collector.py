@@ -103,7 +103,7 @@ def collect(
     cards: Sequence[Card],
     requests: Sequence[SigningRequest] = REQUESTS,
     needed: int | None = None,
-    missing: Callable[[], list[Wanted]] = collector.nobody,
+    missing: Callable[[], list[Wanted]] = list,
     **options: float,
 ) -> list[Outcome]:
     slots = [Slot(card.name, emulated=True, connect=lambda card=card: card) for card in cards]
