@@ -60,9 +60,8 @@ def new(
         from coordinator.cli.qr_codes import drawing
 
         lines = [drawing(uri), *lines]
-    document = {**asdict(fresh), "uri": uri, "amount_sats": amount_sats, "label": label}
-    document |= {"looked": seen.known}
-    return Result(document, lines)
+    asked = {"uri": uri, "amount_sats": amount_sats, "label": label}
+    return Result({**asdict(fresh), **asked, "looked": seen.known}, lines)
 
 
 def list_addresses(
@@ -146,37 +145,27 @@ def check(
         "address": address, "ours": True, "script_pubkey": script, **asdict(found),
         "looked": looked, **looked_document(seen),
     }  # fmt: skip
-    where = f"ours: {found.keychain} address {found.index} of vault {found.vault}"
+    lines = [f"ours: {found.keychain} address {found.index} of vault {found.vault}"]
+    lines += [f"called: {found.label}"] if found.label else []
     if looked:
         said = f"vault {found.vault}: {scans.said(found.vault, seen, context.home.chain)}"
-        return Result(document, [where, *_came_of_it(found), said])
+        return Result(document, [*lines, _came_of_it(found), said])
     command = scans.command_for(found.vault, context.home.chain)
     if seen.known:
         command += f" --reach {found.index + 1}"
     document |= {**NOT_KNOWN, "last_height": None}
-    return Result(document, [where, *_called(found), f"not looked yet: {command}"])
+    return Result(document, [*lines, f"not looked yet: {command}"])
 
 
-def _called(found: "Owner") -> list[str]:
-    return [f"called: {found.label}"] if found.label else []
-
-
-def _came_of_it(found: "Owner") -> list[str]:
-    """Return what a person must know before giving the address out."""
-    called = _called(found)
+def _came_of_it(found: "Owner") -> str:
+    """Say what a person must know before giving the address out."""
     if not found.used:
-        return [*called, "never paid so far"]
+        return "never paid so far"
     if not found.payments:
-        return [*called, "a payment to it was seen once and is gone: give out another one"]
+        return "a payment to it was seen once and is gone: give out another one"
     last = "waits for its block" if found.last_height is None else f"in block {found.last_height}"
     paid = f"paid {counted(found.payments, 'time')}, {sats(found.received_sats)}, the last {last}"
-    return [*called, f"{paid}; it holds {sats(found.held_sats)}: give out another one"]
+    return f"{paid}; it holds {sats(found.held_sats)}: give out another one"
 
 
-COMMANDS = {
-    "address": {
-        "new": new,
-        "list": list_addresses,
-        "check": check,
-    },
-}
+COMMANDS = {"address": {"new": new, "list": list_addresses, "check": check}}

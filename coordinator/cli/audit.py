@@ -61,18 +61,17 @@ def audit(
 
     require_known("--fail-on", fail_on, SEVERITIES)
     asked = _question(
-        lose,
-        steal,
-        at=at,
-        hot=hot,
-        hot_percent=hot_percent,
-        file=advisories,
-        key=advisory_key,
+        lose, steal, at=at, hot=hot, hot_percent=hot_percent, file=advisories, key=advisory_key
     )
     context.freshen()
     found = auditing.audited(context.home, context.book, vault, asked=asked)
     if html is not None:
-        _write(context, found, html)
+        from coordinator.audit.html import page
+        from coordinator.files import write_private
+        from coordinator.vault import drills
+
+        write_private(html, page(context.database, found, drills.progress).encode())
+        context.say(f"wrote {html}")
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found.findings)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
     return Result({**audited_document(found), "html": html}, _lines(found), status)
@@ -118,15 +117,6 @@ def _sets_document(found: "Mapping[Kind, MinimalSets]") -> dict[str, object]:
         }
         for kind, least in found.items()
     }
-
-
-def _write(context: Context, found: "Audited", html: Path) -> None:
-    from coordinator.audit.html import page
-    from coordinator.files import write_private
-    from coordinator.vault import drills
-
-    write_private(html, page(context.database, found, drills.progress).encode())
-    context.say(f"wrote {html}")
 
 
 def _question(
@@ -196,8 +186,4 @@ def _findings(findings: "Iterable[Notice]") -> Iterator[str]:
         yield f"  -> {finding.remedy}"
 
 
-COMMANDS = {
-    "": {
-        "audit": audit,
-    },
-}
+COMMANDS = {"": {"audit": audit}}

@@ -23,15 +23,12 @@ from coordinator.cli.output import columns, danger_lines, fields
 from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
-    from coordinator.custody.carriers import CarrierLine
     from coordinator.enrolment.enrol import Enrolled
     from coordinator.enrolment.listing import CardShown
-    from coordinator.readers.slots import Slot
 
 Issuer = Annotated[
     Path | None, typer.Option("--issuer", help="what its maker's server says", metavar="FILE")
 ]
-MISSING = ExitStatus.CARD
 BACKUP = " (a TAPSIGNER's copy is its encrypted backup: --backup-out FILE)"
 ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
@@ -89,15 +86,10 @@ def setup(
 def _enrolled_document(made: "Enrolled", network: str) -> dict[str, object]:
     from coordinator.enrolment.listing import key_line
 
-    identity = made.identity
+    card = made.identity
+    named = {"label": made.label, "family": card.family, "card_id": card.card_id}
     return {
-        "card": {
-            "label": made.label,
-            "family": identity.family,
-            "card_id": identity.card_id,
-            "version": identity.version,
-            "emulated": made.emulated,
-        },
+        "card": {**named, "version": card.version, "emulated": made.emulated},
         "key": key_line(made.key, network),
         "created_on": made.created_on,
         "attestation": made.attestation,
@@ -185,11 +177,10 @@ def enrol(
     )
     with context.database.begin() as db:
         places = unenrolled.places_of(db, found.key)
-    vaults = [{"vault": place.vault, "number": place.number} for place in places]
     document = {
         **_enrolled_document(found, context.home.network),
-        "vaults": vaults,
-        "origin": found.origin._asdict(),
+        "vaults": [{"vault": place.vault, "number": place.number} for place in places],
+        "origin": found.origin,
     }
     lines = [
         f"card {label}: {found.identity.family} {found.identity.version}, "
@@ -260,16 +251,13 @@ def check(
     attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     unlocking = with_pin or pin_stdin or evidence is not None
     found = checking.check(
-        context.home,
-        context.database,
-        asked,
-        attendant=attendant,
-        with_pin=unlocking,
-        evidence=evidence,
-    )
+        context.home, context.database, asked,
+        attendant=attendant, with_pin=unlocking, evidence=evidence,
+    )  # fmt: skip
     document = {"card": label, **found._asdict()}
     if not found.present:
-        return Result(document, [f"card {label} is not there: {found.differences[0]}"], MISSING)
+        missing = [f"card {label} is not there: {found.differences[0]}"]
+        return Result(document, missing, ExitStatus.CARD)
     lines = [
         f"card {label} is there; {_attempts(found.attempts_left, found.puk_attempts_left)}",
         f"genuine: {found.genuine or 'it proves that with its PIN only; add --pin'}",
@@ -338,17 +326,14 @@ def backup(
     carrier = pins.backup(
         context.database, context.home.network, asked, attendant=attendant, out=out
     )
-    lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
-    return Result({"card": label, "file": out, "carrier": carrier.carrier}, lines)
-
-
-def _backup_lines(carrier: "CarrierLine") -> list[str]:
     digits = f"cardquorum carrier add key:{carrier.key} backup-key {carrier.label}-digits"
-    return [
+    lines = [
+        f"wrote {out}, encrypted for card {label}",
         f"the file is {carrier.carrier}; say where it lies: "
         f"cardquorum custody record {carrier.carrier} placed --at LOCATION",
         f"it opens with the digits printed on the card; keep a copy elsewhere, then: {digits}",
     ]
+    return Result({"card": label, "file": out, "carrier": carrier.carrier}, lines)
 
 
 def unblock(
@@ -441,21 +426,19 @@ def forget(
     """
     from coordinator.cli.attendant import confirm_by_label
     from coordinator.enrolment import pins
-    from coordinator.readers import choice as reader_choice
     from coordinator.readers.slots import FolderMemory
 
     vaults = _warned(context, label)
     if not yes:
         confirm_by_label(label, "forget it here")
 
-    def reach() -> "Slot":
-        return reader_choice.slot_of(
-            context.home, context.database, label, named=reader_choice.places(reader, emulated)
-        )
-
-    attendant = context.person([label], pin_stdin=pin_stdin)
-    memory = FolderMemory(context.home.card_memory)
-    freed = pins.forget(context.database, label, reach, memory=memory, attendant=attendant)
+    freed = pins.forget(
+        context.database,
+        label,
+        lambda: context.card_at(label, reader, emulated).slot,
+        memory=FolderMemory(context.home.card_memory),
+        attendant=context.person([label], pin_stdin=pin_stdin),
+    )
     document = {"card": label, "forgotten": True, "unpaired": freed, "vaults": vaults}
     lines = ["its pairing slot is free again"] if freed else []
     return Result(document, [f"card {label} is forgotten here", *lines])
@@ -485,10 +468,10 @@ def list_cards(context: Context) -> Result:
     with context.database.begin() as db:
         found = known.listed(db, context.home.network)
         threatened = acceptance.all_dangers(context.home, db)
-    told = [line for each in threatened for line in danger_lines(each.vault.name, each.dangers)]
-    listed = [
-        {"vault": each.vault.name, **vars(danger)} for each in threatened for danger in each.dangers
-    ]
+    told, listed = [], []
+    for each in threatened:
+        told += danger_lines(each.vault.name, each.dangers)
+        listed += [{"vault": each.vault.name, **vars(danger)} for danger in each.dangers]
     rows = [
         (
             f.label,

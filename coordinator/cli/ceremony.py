@@ -74,14 +74,14 @@ def created(made: "Created", rows: "Batch | None" = None) -> Result:
     }  # fmt: skip
     document = as_document(made, review=review_document(review), left=left)
     stays = [] if made.left is None else made.left.sentences()
-    head = [f"ceremony {made.ceremony or '(dry run)'}"]
-    tail = [f"LOOK TWICE: it stays: {sentence}" for sentence in stays]
+    lines = [*review_lines(review), *(f"LOOK TWICE: it stays: {sentence}" for sentence in stays)]
+    ceremony = f"ceremony {made.ceremony or '(dry run)'}"
     if rows is None:
-        return Result(document, [*head, *review_lines(review), *tail])
-    count = len(rows.rows)
-    told = {"payments": count, "total_sats": rows.total_sats, "notices": sentences(rows.notices)}
-    head.append(f"{counted(count, 'payment')} of {in_both_units(rows.total_sats, review.unit)}")
-    lines = [*head, *review_lines(review), *tail, *look_twice(rows.notices)]
+        return Result(document, [ceremony, *lines])
+    count, total = len(rows.rows), rows.total_sats
+    told = {"payments": count, "total_sats": total, "notices": sentences(rows.notices)}
+    table = f"{counted(count, 'payment')} of {in_both_units(total, review.unit)}"
+    lines = [ceremony, table, *lines, *look_twice(rows.notices)]
     return Result({**document, "batch": told}, lines)
 
 

@@ -27,7 +27,7 @@ GROUPS = {
     "custody": ("custody", "The custody book: what happened to each thing."),
     "replace": ("replace", "Put a new card and vault in the place of one that is gone."),
     "operator": ("operator", "Who works in this database: names, and keys that people compared."),
-    "database": ("database", "A home's memory on a server that several share."),
+    "database": ("home", "A home's memory on a server that several share."),
     "emulate": ("emulate", "Make cards of software, for trying and testing."),
     "regtest": ("regtest", "Mine and fund on the embedded regtest chain."),
 }

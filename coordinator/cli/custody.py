@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from coordinator.home.statement_checks import Verdict as Signed
 
 Name = Annotated[str, typer.Argument(help="its name")]
-Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
+Who = Annotated[str, typer.Argument(help="their name")]
 SEALED = "places, people and notes are sealed; no plain text of them is left in the home"
 SEALED_THERE = "places, people and notes are sealed: the server sees none of them from now on"
 LEFT_ON_SERVER = (
@@ -49,13 +49,7 @@ def add_location(
 
     with context.book.begin() as db:
         added = custody_log.add_location(
-            db,
-            name,
-            kind,
-            region=region,
-            holder=holder,
-            access=access,
-            lead_hours=lead_hours,
+            db, name, kind, region=region, holder=holder, access=access, lead_hours=lead_hours
         )
     return Result(added, [f"location {name} ({kind})"])
 
@@ -117,7 +111,7 @@ def remove_location(context: Context, name: Name) -> Result:
 
 def edit_holder(
     context: Context,
-    who: Annotated[str, typer.Argument(help="their name")],
+    who: Who,
     new: Annotated[str | None, typer.Option("--name", help="the right name")] = None,
     limit: Annotated[str | None, typer.Option(help="what they may hold", metavar="AMOUNT")] = None,
     contact: Annotated[str | None, typer.Option(help="how to reach them; '' for nothing")] = None,
@@ -136,9 +130,7 @@ def edit_holder(
     return Result(found, [f"holder {found.name}"])
 
 
-def remove_holder(
-    context: Context, who: Annotated[str, typer.Argument(help="their name")]
-) -> Result:
+def remove_holder(context: Context, who: Who) -> Result:
     """Forget a person who opens no place and knows no secret.
 
     \b
@@ -200,7 +192,7 @@ def list_holders(context: Context) -> Result:
 
 def record(
     context: Context,
-    item: Item,
+    item: Annotated[str, typer.Argument(help="what it is about, as card:blue")],
     event: Annotated[
         str,
         typer.Argument(
@@ -252,16 +244,15 @@ def log(
     Example: cardquorum custody log card:blue
     """
     from coordinator.custody import log as custody_log
-    from coordinator.custody.log import exported
     from coordinator.files import write_private
     from coordinator.home.operators import NOBODY
 
     with context.book.begin() as db:
         events = custody_log.events(db, item, home=context.home)
         verdict = custody_log.verify(db, None)
-        whole = list(exported(db)) if export is not None else []
+        whole = [f"{line}\n" for line in custody_log.exported(db)] if export else []
     if export is not None:
-        write_private(export, "".join(line + "\n" for line in whole).encode())
+        write_private(export, "".join(whole).encode())
     rows: list[tuple[object, ...]] = [
         (e.id, e.happened_at.date().isoformat(), e.item, _what(e), e.location, e.note)
         for e in events

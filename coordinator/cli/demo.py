@@ -70,8 +70,4 @@ def demo(
     return Result(document, lines, ExitStatus.DONE if paid.accepted else ExitStatus.REFUSED)
 
 
-COMMANDS = {
-    "": {
-        "demo": demo,
-    },
-}
+COMMANDS = {"": {"demo": demo}}

@@ -1,4 +1,4 @@
-"""init, status, backup, restore: the folder that remembers everything."""
+"""init, status, backup, restore, database: a home, the folder that remembers everything."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.result import ExitStatus, Result
+from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
+
+SIDE = "a home's folder, or the URL of a server's database"
 
 
 def init(
@@ -48,15 +50,10 @@ def init(
     home = create_home(context.folder, network, chain, server=database, fill=fill)
     context.home = home
     where = home.server or str(home.database_url.database)
-    document = {
-        "home": home.folder,
-        "network": home.network,
-        "chain": home.chain,
-        "database": where,
-    }
+    document = {"home": home.folder, "network": home.network, "chain": home.chain}
     lines = [f"home {home.folder} for {home.network}, chain {home.chain}"]
     lines += [f"its memory is on {where}"] if home.server else []
-    return Result(document, lines)
+    return Result({**document, "database": where}, lines)
 
 
 def status(
@@ -91,13 +88,10 @@ def _status(context: Context) -> Result:
     context.freshen()
     book = context.book if standing.waits_for_cards(context.database) else context.database
     seen = standing.status(context.home, book, lambda: context.chain)
+    document = {**status_document(seen), "delivered": context.delivered}
     altered = any(owned.fault is not None for _, owned in seen.vaults)
-    shown = Result(
-        status_document(seen),
-        screen(seen, context.home.chain, clock.now()),
-        ExitStatus.REFUSED if altered else ExitStatus.DONE,
-    )
-    return shown.also(delivered=context.delivered)
+    status = ExitStatus.REFUSED if altered else ExitStatus.DONE
+    return Result(document, screen(seen, context.home.chain, clock.now()), status)
 
 
 def backup(
@@ -120,11 +114,8 @@ def backup(
     home = context.home
     served = context.database if home.server else None
     written = backups.write(home, out, with_approvals=with_approvals, served=served)
-    document = {
-        **written._asdict(),
-        "with_approvals": with_approvals,
-        "database": home.server or str(home.database_url.database),
-    }
+    database = home.server or str(home.database_url.database)
+    document = as_document(written, with_approvals=with_approvals, database=database)
     lines = [f"wrote {written.file} (SHA-256 {written.sha256})"]
     if served:
         lines.append("what the server has is in it as a file: restored, the home remembers alone")
@@ -148,14 +139,64 @@ def restore(
     if commands:
         lines += ["nothing of it was approved on this computer yet; compare it with the paper:"]
         lines += [f"  {command}" for command in commands]
-    return Result({**restored._asdict(), "to_approve": commands}, lines)
+    return Result(as_document(restored, to_approve=commands), lines)
+
+
+def copy_database(
+    context: Context,
+    source: Annotated[str, typer.Argument(metavar="FROM", help=SIDE)],
+    target: Annotated[str, typer.Argument(metavar="TO", help=f"{SIDE}; it has to be empty")],
+    use: Annotated[
+        bool, typer.Option("--use", help="the home FROM remembers there from now on")
+    ] = False,
+) -> Result:
+    """Copy all that a home remembers into an empty database: a server's, or another home's file.
+
+    What arrived is counted and the custody book's chain of hashes is checked on both sides.
+    Cards, pairings, approvals and settings are not in the database: they stay where they are.
+
+    \b
+    Example: cardquorum database copy ~/vault postgresql+psycopg://anna@db.example.org/vault --use
+    """
+    from coordinator.home import databases
+
+    given, taken = databases.side(source), databases.side(target)
+    copied = databases.copy(given, taken, password=context.server_password, use=use)
+    rows = sum(copied.rows.values())
+    head = copied.head.hex()
+    document = {"from": given.shown, "to": taken.shown, "rows": copied.rows}
+    lines = [f"copied {rows} rows to {taken.shown}, the custody book whole: {head}"]
+    if use and given.home:
+        lines.append(
+            f"{given.home.folder} remembers there now; its file is kept as {databases.LEFT}"
+        )
+    return Result({**document, "custody_head": head, "used": use}, lines)
+
+
+def database_roles(
+    context: Context,  # noqa: ARG001 -- every command has one
+    operator: Annotated[
+        list[str] | None, typer.Option(help="an account that signs and records", metavar="NAME")
+    ] = None,
+    auditor: Annotated[
+        list[str] | None, typer.Option(help="an account that only reads", metavar="NAME")
+    ] = None,
+) -> Result:
+    """Print the SQL that gives PostgreSQL accounts no more than they need.
+
+    The owner of the tables runs it, once more after each new version. An operator adds rows, and
+    changes what the program changes; an auditor reads. The accounts have to exist.
+
+    \b
+    Example: cardquorum database roles --operator ben --auditor carla | psql vault
+    """
+    from storage.roles import roles_sql
+
+    sql = roles_sql(operator or (), auditor or ())
+    return Result({"sql": sql}, sql.splitlines())
 
 
 COMMANDS = {
-    "": {
-        "init": init,
-        "status": status,
-        "backup": backup,
-        "restore": restore,
-    },
+    "": {"init": init, "status": status, "backup": backup, "restore": restore},
+    "database": {"copy": copy_database, "roles": database_roles},
 }

@@ -28,11 +28,20 @@ def read(
 
     if camera and files:
         raise UsageError("--camera and FILE: give one of them")
-    if camera:
-        return _seen(device, fits)
-    if not files:
+    if not camera and not files:
         raise UsageError("nothing is given: name a FILE, - for standard input, or add --camera")
-    return qr_pictures.read_files(files)
+    if files:
+        return qr_pictures.read_files(files)
+    from coordinator.cli import terminal
+    from coordinator.interop.camera import Scan, camera_frames, read_codes
+
+    scan = Scan(fits)
+    frames = camera_frames(device)
+    try:
+        return read_codes(scan, frames, lambda told: terminal.tell(told, "\r"))
+    finally:
+        terminal.clear_line()
+        terminal.tell(scan.told)
 
 
 def name(files: Sequence[str] | None) -> str:
@@ -46,16 +55,3 @@ def named(files: Sequence[str] | None) -> AbstractContextManager[None]:
     What was typed or seen by a camera has no name.
     """
     return about(name(files) if files and list(files) != ["-"] else None)
-
-
-def _seen(device: int, fits: Callable[[bytes], bool]) -> bytes:
-    from coordinator.cli import terminal
-    from coordinator.interop import camera
-
-    scan = camera.Scan(fits)
-    frames = camera.camera_frames(device)
-    try:
-        return camera.read_codes(scan, frames, lambda told: terminal.tell(told, "\r"))
-    finally:
-        terminal.clear_line()
-        terminal.tell(scan.told)

@@ -126,10 +126,4 @@ def list_keys(context: Context) -> Result:
     return Result({"keys": found}, columns(rows, *header))
 
 
-COMMANDS = {
-    "key": {
-        "import": import_key,
-        "export": export_key,
-        "list": list_keys,
-    },
-}
+COMMANDS = {"key": {"import": import_key, "export": export_key, "list": list_keys}}

@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli import input_files
 from coordinator.cli.context import Context
-from coordinator.cli.options import Accept, VaultName
+from coordinator.cli.options import Accept, Checksum, VaultName
 from coordinator.cli.output import sentences
 from coordinator.cli.result import Result, as_document
 
@@ -75,11 +75,12 @@ def kit(
     context.freshen(vault)
     with context.book.begin() as db:
         made = kits.make(context.home, db, wanted, accepted=accept)
-    for notice in sentences(made.notices):
+    notices = sentences(made.notices)
+    for notice in notices:
         context.say(notice)
     lines = [f"wrote {each.file}" for each in made.files]
     where = f", to be put at {location}" if location else ""
-    document = as_document(made, notices=sentences(made.notices))
+    document = as_document(made, notices=notices)
     document["for"] = document.pop("audience")
     return Result(document, [*lines, f"{made.copy} holds version {made.version}{where}"])
 
@@ -128,10 +129,7 @@ def recover(
     birthday: Annotated[
         str | None, typer.Option(help="a date or block height before its first coin")
     ] = None,
-    checksum: Annotated[
-        str | None,
-        typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
-    ] = None,
+    checksum: Checksum = None,
 ) -> Result:
     """Rebuild a vault from its kit alone.
 
@@ -170,8 +168,8 @@ def recover(
         "then enrol the cards at hand, each by: cardquorum card enrol LABEL",
         f"and have them prove their keys: cardquorum vault verify {shown.name}",
     ]
-    document = imported_document(found, shown)
-    return Result({**document, "addresses": first, "digest": digest, "notices": doubts}, lines)
+    told = {"addresses": first, "digest": digest, "notices": doubts}
+    return Result({**imported_document(found, shown), **told}, lines)
 
 
 def _typed(context: Context) -> bytes:

@@ -68,10 +68,4 @@ def import_labels(
     return Result(found._asdict(), lines)
 
 
-COMMANDS = {
-    "label": {
-        "set": set_label,
-        "export": export,
-        "import": import_labels,
-    },
-}
+COMMANDS = {"label": {"set": set_label, "export": export, "import": import_labels}}

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,22 +78,14 @@ def versions() -> Result:
     """Return the version of the program and of what it stands on; None for what is not there."""
     from importlib import metadata
 
-    libraries = {name: _version(name) for name in LIBRARIES}
+    libraries: dict[str, str | None] = dict.fromkeys(LIBRARIES)
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            libraries[name] = metadata.version(name)
     version = metadata.version(PROGRAM)
-    lines = [f"{name} {found or 'is not installed'}" for name, found in libraries.items()]
-    return Result(
-        {"version": version, "libraries": libraries},
-        [f"{PROGRAM} {version}", *(f"  {line}" for line in lines)],
-    )
-
-
-def _version(name: str) -> str | None:
-    from importlib import metadata
-
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    lines = [f"  {name} {found or 'is not installed'}" for name, found in libraries.items()]
+    document = {"version": version, "libraries": libraries}
+    return Result(document, [f"{PROGRAM} {version}", *lines])
 
 
 def completion(

@@ -30,6 +30,10 @@ VerboseOption = Annotated[
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 CardLabel = Annotated[str, typer.Argument(help="the card's label")]
+Checksum = Annotated[
+    str | None,
+    typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="confirm what holds no danger")]
 
 

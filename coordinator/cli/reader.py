@@ -61,8 +61,4 @@ def _state(card: "CardIdentity", label: str | None) -> str:
     return "set up" if label else "set up already, not in this home"
 
 
-COMMANDS = {
-    "reader": {
-        "list": list_readers,
-    },
-}
+COMMANDS = {"reader": {"list": list_readers}}

@@ -78,10 +78,4 @@ def _chain(context: Context) -> "RegtestChain":
     return context.chain
 
 
-COMMANDS = {
-    "regtest": {
-        "mine": mine,
-        "fund": fund,
-        "show": show,
-    },
-}
+COMMANDS = {"regtest": {"mine": mine, "fund": fund, "show": show}}

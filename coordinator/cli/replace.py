@@ -131,12 +131,4 @@ def _shown(found: "Replacing") -> Result:
     return Result(as_document(found, steps=steps), lines)
 
 
-COMMANDS = {
-    "replace": {
-        "plan": plan,
-        "start": start,
-        "sweep": sweep,
-        "show": show,
-        "done": done,
-    },
-}
+COMMANDS = {"replace": {"plan": plan, "start": start, "sweep": sweep, "show": show, "done": done}}

@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from coordinator.wallet.balance import Owned
     from coordinator.wallet.overview import CeremonyLine
     from coordinator.wallet.scans import Looked
 
@@ -64,6 +65,11 @@ def looked_document(seen: "Looked") -> dict[str, object]:
     document = as_document(seen)
     del document["known"], document["whole"]
     return document
+
+
+def owned_document(owned: "Owned") -> dict[str, object]:
+    """Return the fields of a vault's amounts, and why none is known where its rows are at fault."""
+    return {**owned.amounts(), **looked_document(owned.looked), "fault": owned.fault}
 
 
 def ceremony_document(line: "CeremonyLine") -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from coordinator import clock
 from coordinator.cli.output import counted, danger_lines, sats, sentences
-from coordinator.cli.result import as_document, ceremony_document, looked_document
+from coordinator.cli.result import as_document, ceremony_document, owned_document
 from coordinator.home.operators import NOBODY
 from coordinator.shown_text import ago
 from coordinator.wallet import scans
@@ -25,18 +25,20 @@ def status_document(seen: "Status") -> dict[str, object]:
     """Return the fields of `status --json`."""
     return as_document(
         seen,
-        vaults=[
-            {
-                "name": name,
-                **owned.amounts(),
-                **looked_document(owned.looked),
-                "fault": owned.fault,
-            }
-            for name, owned in seen.vaults
-        ],
+        vaults=[{"name": name, **owned_document(owned)} for name, owned in seen.vaults],
         ceremonies=[_payment_document(each) for each in seen.ceremonies],
         due=sentences(seen.due),
-        next=[step_document(step) for step in seen.next],
+        next=[
+            {
+                "code": step.code,
+                "severity": step.severity,
+                "title": step.title,
+                "why": step.why,
+                "command": step.command,
+                "needs": step.needs,
+            }
+            for step in seen.next
+        ],
         dangers=[{"vault": name, **as_document(found)} for name, found in seen.dangers],
     )
 
@@ -45,18 +47,6 @@ def _payment_document(payment: "Standing") -> dict[str, object]:
     own = as_document(payment, next=payment.next)
     del own["line"], own["verb"]
     return {**ceremony_document(payment.line), **own}
-
-
-def step_document(step: "Step") -> dict[str, object]:
-    """Return a step of `next`: what to do, why, and its command with what is to be filled in."""
-    return {
-        "code": step.code,
-        "severity": step.severity,
-        "title": step.title,
-        "why": step.why,
-        "command": step.command,
-        "needs": step.needs,
-    }
 
 
 def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:

@@ -9,6 +9,7 @@ from coordinator.cli import input_files, recovery_options
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
+    Checksum,
     EmulatedMany,
     LastTry,
     PinStdin,
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from coordinator.vault.vaults import Imported, VaultShown
     from coordinator.wallet.refresh_state import RefreshState
 
-Checksum = Annotated[
-    str | None,
-    typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
-]
 BIRTHDAY_FIELDS = (
     "birthday", "birthday_height", "looked_from", "tip", "reach", "earlier_unknown",
 )  # fmt: skip

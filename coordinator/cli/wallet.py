@@ -8,7 +8,13 @@ import typer
 from coordinator.cli.context import Context
 from coordinator.cli.options import Reach, VaultName
 from coordinator.cli.output import columns, counted, danger_lines, look_twice, sat_per_vbyte, sats
-from coordinator.cli.result import ExitStatus, Result, as_document, looked_document
+from coordinator.cli.result import (
+    ExitStatus,
+    Result,
+    as_document,
+    looked_document,
+    owned_document,
+)
 
 if TYPE_CHECKING:
     from coordinator.wallet.balance import Owned
@@ -56,17 +62,11 @@ def sync(
         look=scans.Look(start, reach),
         say=context.say,
     )
-    owned = balances(context.database, vault)
-    document = {
-        **done.tip._asdict(),
-        **_balance_document(owned),
-        "news": done.news,
-        "notes": done.notes,
-        "tip": done.tip._asdict(),
-    }
+    owned = _owned(balances(context.database, vault), context.home.chain)
+    more = {"news": done.news, "notes": done.notes, "tip": done.tip}
     lines = [f"block {done.tip.height}", *(f"note: {note}" for note in done.notes)]
-    lines += [*look_twice(done.news), *_balance_lines(owned, context.home.chain)]
-    return Result(document, lines, _status(owned))
+    lines += [*look_twice(done.news), *owned.lines]
+    return Result(as_document(done.tip, owned.document, **more), lines, owned.status)
 
 
 def balance(context: Context, vault: OptionalVault = None) -> Result:
@@ -81,15 +81,7 @@ def balance(context: Context, vault: OptionalVault = None) -> Result:
     from coordinator.wallet.balance import balances
 
     context.freshen(vault)
-    owned = balances(context.database, vault)
-    lines = _balance_lines(owned, context.home.chain)
-    return Result(_balance_document(owned), lines, _status(owned))
-
-
-def _status(balances: "dict[str, Owned]") -> ExitStatus:
-    """Return that a check failed where the rows of a vault contradict one another."""
-    altered = any(each.fault is not None for each in balances.values())
-    return ExitStatus.REFUSED if altered else ExitStatus.DONE
+    return _owned(balances(context.database, vault), context.home.chain)
 
 
 def coins(context: Context, vault: VaultName) -> Result:
@@ -210,14 +202,14 @@ def fees(context: Context) -> Result:
     return Result({"fees": found}, columns(rows, "within", "sat/vB", "source"))
 
 
-def _balance_document(balances: "dict[str, Owned]") -> dict[str, object]:
-    """Return the amounts; null, never 0, where nobody looked, and in a sum over such a vault."""
+def _owned(balances: "dict[str, Owned]", chain: str) -> Result:
+    """Return what the vaults own; a check failed where the rows of one contradict one another.
+
+    An amount is null, never 0, where nobody looked, and in a sum over such a vault.
+    """
     from coordinator.wallet import scans
 
-    vaults = [
-        {"vault": name, **each.amounts(), **looked_document(each.looked), "fault": each.fault}
-        for name, each in balances.items()
-    ]
+    vaults = [as_document({"vault": name}, owned_document(each)) for name, each in balances.items()]
     over_all = scans.together(each.looked for each in balances.values())
     document = looked_document(over_all)
     del document["reach"]  # of each vault its own
@@ -227,27 +219,21 @@ def _balance_document(balances: "dict[str, Owned]") -> dict[str, object]:
         else None
         for name in AMOUNTS
     }
-    return {**totals, **document, "vaults": vaults}
-
-
-def _balance_lines(balances: "dict[str, Owned]", chain: str) -> list[str]:
     rows = [
         (name, *(sats(amount) if each.looked.known else None for amount in each.balance))
         for name, each in balances.items()
     ]
-    told = (line for name, each in balances.items() for line in _told(name, each, chain))
-    return [*columns(rows, "vault", "confirmed", "pending", "immature", "reserved"), *told]
+    lines = columns(rows, "vault", "confirmed", "pending", "immature", "reserved")
+    status = ExitStatus.DONE
+    for name, each in balances.items():
+        if each.fault is None:
+            lines.append(f"{name}: {scans.said(name, each.looked, chain)}")
+        else:
+            from coordinator.audit.dangers import altered
 
-
-def _told(name: str, owned: "Owned", chain: str) -> list[str]:
-    """Say how far a vault was looked for, or why nothing of it is known."""
-    if owned.fault is None:
-        from coordinator.wallet import scans
-
-        return [f"{name}: {scans.said(name, owned.looked, chain)}"]
-    from coordinator.audit.dangers import altered
-
-    return danger_lines(name, [altered(name, owned.fault)])
+            lines += danger_lines(name, [altered(name, each.fault)])
+            status = ExitStatus.REFUSED
+    return Result({**totals, **document, "vaults": vaults}, lines, status)
 
 
 COMMANDS = {
