@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from coordinator.notices import Notice
 
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
-HOT_PERCENT = 10
 
 
 def audit(
@@ -34,7 +33,7 @@ def audit(
     hot: Annotated[
         str | None, typer.Option(help="what you hold outside of cards", metavar="AMOUNT")
     ] = None,
-    hot_percent: Annotated[int, typer.Option(help="how much of all may be hot")] = HOT_PERCENT,
+    hot_percent: Annotated[int, typer.Option(help="how much of all may be hot")] = 10,
     advisories: Annotated[
         Path | None, typer.Option(help="a signed list of known flaws", metavar="FILE")
     ] = None,

@@ -15,7 +15,7 @@ GROUPS = {
     "key": ("key", "Keys held elsewhere, and a card's key for other coordinators."),
     "address": ("address", "Receive: new addresses, and whether one is ours."),
     "coin": ("coin", "Coins: freeze and thaw them, carry them by file."),
-    "label": ("label", "What coins, payments, addresses and keys are called."),
+    "label": ("coin", "What coins, payments, addresses and keys are called."),
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
     "tx": ("spend_files", "Send a transaction that was finished elsewhere."),
     "location": ("custody", "Places: what kind, whose, how fast to reach."),

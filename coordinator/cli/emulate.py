@@ -135,11 +135,5 @@ def _document(found: "Found") -> dict[str, object]:
 
 
 COMMANDS = {
-    "emulate": {
-        "new": new,
-        "list": list_cards,
-        "serve": serve,
-        "remove": remove,
-        "fault": fault,
-    },
+    "emulate": {"new": new, "list": list_cards, "serve": serve, "remove": remove, "fault": fault},
 }

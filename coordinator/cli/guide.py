@@ -46,9 +46,9 @@ UNSENT: Final = (
     "What was signed is kept. Whether it was sent is not known: sending it again does no harm, it "
     "is the same payment."
 )
-KIT, BACKUP, CARDS = "kit", "backup", "cards"
+BACKUP, CARDS = "backup", "cards"
 THERE: Final = (
-    Choice(KIT, "Its kit: a file, a picture of its codes, or the paper to type from"),
+    Choice("kit", "Its kit: a file, a picture of its codes, or the paper to type from"),
     Choice(BACKUP, "A backup of the folder on the old computer"),
     Choice(CARDS, "Cards, and nothing else"),
 )

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -47,38 +48,32 @@ TYPED_MAX: Final = 1_000
 CHECKSUM: Final = re.compile("[qpzry9x8gf2tvdw0s3jn54khce6mua7l]{8}")
 
 
+@dataclass
 class Answers:
     """The values of one step, for a home with these facts; `folder` is where kits are written.
 
-    `known` is what was answered before it was wanted: taken once, then asked for.
+    `known` is what was answered before it was wanted: taken once, then asked for. `more` is what
+    an answer adds to the command besides its values.
     """
 
-    def __init__(
-        self,
-        step: "Step",
-        facts: "GuideFacts",
-        folder: Path,
-        *,
-        practice: bool,
-        known: dict[str, str],
-    ) -> None:
-        """Keep what the questions are about."""
-        self._step, self._facts = step, facts
-        self._folder, self._practice = folder, practice
-        self._known = known
-        self._place, self._network = "", ""
-        self.more: list[str] = []
-        """What an answer adds to the command besides its values."""
+    step: "Step"
+    facts: "GuideFacts"
+    folder: Path
+    practice: bool
+    known: dict[str, str]
+    more: list[str] = field(default_factory=list)
+    place: str = ""
+    network: str = ""
 
     def given(self) -> dict[str, str]:
         """Ask for each value the step needs, in the order of its command."""
-        return {need: self._value(need) for need in self._step.needs}
+        return {need: self._value(need) for need in self.step.needs}
 
     def _value(self, need: str) -> str:
         making: dict[str, Callable[[], str]] = {
             "LABEL": self._label,
-            "NAME": self._vault if self._step.words[0] in {"vault", "recover"} else self._label,
-            "LOCATION": self._new_place if self._step.words[0] == "location" else self._where,
+            "NAME": self._vault if self.step.words[0] in {"vault", "recover"} else self._label,
+            "LOCATION": self._new_place if self.step.words[0] == "location" else self._where,
             "KIND": self._kind,
             "DIR": self._free_folder,
             "ADDRESS:AMOUNT": self._payee,
@@ -87,34 +82,34 @@ class Answers:
             "CHECKSUM": self._checksum,
             "BIRTHDAY": self._birthday,
         }
-        if self._practice:
+        if self.practice:
             making |= {"ADDRESS": lambda: PRACTICE_ADDRESS, "CHAIN": lambda: ""}
         else:
-            making["CHAIN"] = lambda: chosen_chain(self._network)
+            making["CHAIN"] = lambda: chosen_chain(self.network)
         return making.get(need, lambda: self._typed(need))()
 
     def _chosen_network(self) -> str:
         """Return the network: of a new vault the one for money, of another what its paper says."""
-        if self._practice:
-            self._network = "regtest"
-        elif self._step.code == "home":
-            self._network = "mainnet"
+        if self.practice:
+            self.network = "regtest"
+        elif self.step.code == "home":
+            self.network = "mainnet"
         else:
             choices = [Choice(each, each) for each in NETWORKS]
-            known = self._known.pop("NETWORK", None)
-            self._network = known or choose("Which network does the paper name?", choices)
-        return self._network
+            known = self.known.pop("NETWORK", None)
+            self.network = known or choose("Which network does the paper name?", choices)
+        return self.network
 
     def _file(self) -> str:
         """Return the file asked for; where a vault is brought back, one that can be."""
-        if self._step.words[0] == "recover":
-            known = self._known.pop("FILE", None)
+        if self.step.words[0] == "recover":
+            known = self.known.pop("FILE", None)
             first, *self.more = shlex.split(known) if known else paper_asked().files
             return first
         return self._typed("FILE")
 
     def _checksum(self) -> str:
-        if self._step.words[0] != "recover":
+        if self.step.words[0] != "recover":
             return self._typed("CHECKSUM")
         paragraph("The paper repeats its eight characters on each page; nothing: compare later.")
         return ask_text(
@@ -125,7 +120,7 @@ class Answers:
         paragraph("The paper says when the vault was first used; nothing: all days are looked at.")
         return ask_text(
             "That day, as 2026-11-30, or a block:",
-            self._known.pop("BIRTHDAY", ""),
+            self.known.pop("BIRTHDAY", ""),
             lambda typed: self._wrong("BIRTHDAY", typed, empty=True),
         )
 
@@ -147,7 +142,7 @@ class Answers:
         from coordinator.payment.payees import parse_address, parse_payee
         from coordinator.wallet.scans import parse_birthday
 
-        network = self._facts.network or "mainnet"
+        network = self.facts.network or "mainnet"
         parsers: dict[str, Callable[[str], object]] = {
             "ADDRESS": lambda text: parse_address(text, network),
             "ADDRESS:AMOUNT": lambda text: parse_payee(text, network),
@@ -160,15 +155,15 @@ class Answers:
 
     def _free_folder(self) -> str:
         """Return a folder for a kit that is not there yet."""
-        words = self._step.words
+        words = self.step.words
         place = words[words.index("--location") + 1] if "--location" in words else "kit"
-        wanted = self._folder / f"{words[1]}-{place}"
-        numbered = (self._folder / f"{wanted.name}-{number}" for number in range(2, 1000))
+        wanted = self.folder / f"{words[1]}-{place}"
+        numbered = (self.folder / f"{wanted.name}-{number}" for number in range(2, 1000))
         return str(next(each for each in (wanted, *numbered) if not each.exists()))
 
     def _kind(self) -> str:
         kinds = [Choice(kind, kind) for kind in (*KINDS.values(), "other")]
-        known = KINDS.get(self._place)
+        known = KINDS.get(self.place)
         return known or choose("What kind of place is it?", kinds, "home")
 
     def _payee(self) -> str:
@@ -189,47 +184,47 @@ class Answers:
 
     def _label(self) -> str:
         """Return the first of card-1, card-2… that is free; a card of software keeps its name."""
-        words = self._step.words
+        words = self.step.words
         if "--emulated" in words:
             return words[words.index("--emulated") + 1]
-        taken = {card.label for card in self._facts.cards}
+        taken = {card.label for card in self.facts.cards}
         numbers = (f"card-{number}" for number in range(1, len(taken) + 2))
         free = next(each for each in numbers if each not in taken)
-        if self._step.code == "card_back":
+        if self.step.code == "card_back":
             question = "What the letter or its envelope calls it:"
             return ask_text(question, free, lambda typed: wrong_name(typed, taken))
         return free
 
     def _vault(self) -> str:
-        taken = {vault.name for vault in self._facts.vaults}
-        default = self._known.pop("NAME", "savings")
+        taken = {vault.name for vault in self.facts.vaults}
+        default = self.known.pop("NAME", "savings")
         default = "" if wrong_name(default, taken) else default
-        mark = DECISION if self._step.words[0] == "vault" else QUESTION
+        mark = DECISION if self.step.words[0] == "vault" else QUESTION
         question = "What shall the vault be called?"
         return ask_text(question, default, lambda typed: wrong_name(typed, taken), mark=mark)
 
     def _new_place(self) -> str:
         """Return the next place: three that suit most people, or those somebody names."""
-        taken = set(self._facts.places)
+        taken = set(self.facts.places)
         default = next((each for each in SUGGESTED if each not in taken), "")
-        if taken <= set(SUGGESTED) and default and PLACES not in self._known:
+        if taken <= set(SUGGESTED) and default and PLACES not in self.known:
             choices = [
                 Choice(STANDARD, "One at a bank, one with a friend, one at home"),
                 Choice(OTHER, "At other places, which I name"),
             ]
             asked = "Where will the three cards lie?"
-            self._known[PLACES] = choose(asked, choices, mark=DECISION)
-        if default and self._known.get(PLACES) == STANDARD:
-            self._place = default
+            self.known[PLACES] = choose(asked, choices, mark=DECISION)
+        if default and self.known.get(PLACES) == STANDARD:
+            self.place = default
             return default
         asked = f"Place {len(taken) + 1}, where a card will lie:"
-        self._place = ask_text(asked, default, lambda typed: wrong_name(typed, taken))
-        return self._place
+        self.place = ask_text(asked, default, lambda typed: wrong_name(typed, taken))
+        return self.place
 
     def _where(self) -> str:
         """Return a place for a card, a paper or a secret; one that undoes the others is told."""
-        choices = [Choice(place, place) for place in self._facts.places]
-        others = self._others() if self._step.code == "pin_nowhere" else []
+        choices = [Choice(place, place) for place in self.facts.places]
+        others = self._others() if self.step.code == "pin_nowhere" else []
         if len(others) > 1:
             choices.insert(0, Choice(BOTH, f"{others[0]} and {others[1]}: a note at each"))
         while True:
@@ -252,7 +247,7 @@ class Answers:
         """
         at = self._lying().get(self._card())
         places = [place for place in self._after_card() if place != at]
-        return sorted(places, key=lambda each: each in self._facts.banks)
+        return sorted(places, key=lambda each: each in self.facts.banks)
 
     def _suggested(self) -> str | None:
         """Return a place that nothing speaks against, of those that come after the card's.
@@ -260,27 +255,27 @@ class Answers:
         A secret lies at a bank last: that may be shut when it is needed.
         """
         places = [each for each in self._after_card() if self._doubt(each) is None]
-        if self._step.words[0] == "secret":
-            places.sort(key=lambda each: each in self._facts.banks)
+        if self.step.words[0] == "secret":
+            places.sort(key=lambda each: each in self.facts.banks)
         return next(iter(places), None)
 
     def _after_card(self) -> Sequence[str]:
-        places, at = self._facts.places, self._lying().get(self._card())
+        places, at = self.facts.places, self._lying().get(self._card())
         start = places.index(at) + 1 if at in places else 0
         return [*places[start:], *places[:start]]
 
     def _lying(self) -> dict[str, str | None]:
-        return {card.label: card.carrier.location for card in self._facts.cards}
+        return {card.label: card.carrier.location for card in self.facts.cards}
 
     def _noted(self, label: str) -> list[str]:
         """Return where the PIN of a card is noted."""
-        cards = [each.carrier.card for each in self._facts.cards if each.label == label]
+        cards = [each.carrier.card for each in self.facts.cards if each.label == label]
         secrets = [secret for card in cards if card is not None for secret in card.secrets]
         return [place for each in secrets if each.kind == "pin" for place in each.written_at]
 
     def _card(self) -> str:
         """Return the card a step is about."""
-        words = self._step.words
+        words = self.step.words
         if words[0] == "secret":
             return words[words.index("--of") + 1]
         kind, _, name = words[2].partition(":") if len(words) > 2 else ("", "", "")
@@ -289,28 +284,28 @@ class Answers:
     def _doubt(self, place: str) -> str | None:
         """Say what speaks against a place: a card beside its PIN or words, two cards in one."""
         card, lying = self._card(), self._lying()
-        if self._step.words[0] == "secret" and lying.get(card) == place:
-            kind = self._step.code.removesuffix("_nowhere").upper()
+        if self.step.words[0] == "secret" and lying.get(card) == place:
+            kind = self.step.code.removesuffix("_nowhere").upper()
             return (
                 f"Card {card} lies at {place}, too. With its {kind} beside it, a thief needs only "
                 "one more card."
             )
-        noted_once = self._step.code == "pin_noted_once"
+        noted_once = self.step.code == "pin_noted_once"
         if noted_once and place in self._noted(card):
             return f"It is noted at {place} already."
-        if self._step.words[0] == "secret" and place in self._facts.banks and not noted_once:
+        if self.step.words[0] == "secret" and place in self.facts.banks and not noted_once:
             return (
                 f"After a death {place} may be shut for months: card {card} could not be used "
                 "until then."
             )
-        if self._step.words[:2] == ("custody", "record"):
+        if self.step.words[:2] == ("custody", "record"):
             others = sorted(each for each, at in lying.items() if at == place and each != card)
-            if self._step.words[2].startswith("card:") and others:
+            if self.step.words[2].startswith("card:") and others:
                 return (
                     f"Card {others[0]} lies at {place}, too. A fire or a thief there takes both, "
                     "and two are all it needs."
                 )
-            if self._step.words[2].startswith("words:") and others:
+            if self.step.words[2].startswith("words:") and others:
                 return f"Card {others[0]} lies at {place}: with these words, a thief has two keys."
         return None
 

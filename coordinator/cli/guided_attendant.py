@@ -5,13 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from cards.pin import Secret
-from coordinator.cli.attendant import (
-    Terminal,
-    ask_line,
-    clear_screen,
-    numbered,
-    tell_terminal,
-)
+from coordinator.cli.attendant import Terminal, ask_line, clear_screen, numbered, tell_terminal
 from coordinator.cli.prompts import keeps_scrolled, wrapped
 
 PRACTICE: Final = "PRACTICE: play money, and cards of software. Nothing here is worth anything."

@@ -21,8 +21,7 @@ def init(
         str | None, typer.Option(help="where the chain is asked", metavar="URL")
     ] = None,
     database: Annotated[
-        str | None,
-        typer.Option(help="a PostgreSQL database that several share", metavar="URL"),
+        str | None, typer.Option(help="a PostgreSQL database that several share", metavar="URL")
     ] = None,
 ) -> Result:
     """Create the home, the folder that remembers everything.

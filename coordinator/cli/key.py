@@ -45,12 +45,7 @@ def import_key(
     with context.database.begin() as db:
         kept = foreign_keys.import_key(context.home, db, name, found=found, script=script)
         key = foreign_keys.shown(db, kept.key)
-    document = {
-        "key": key,
-        "known": kept.known,
-        "format": kept.format,
-        "warnings": kept.warnings,
-    }
+    document = {"key": key, "known": kept.known, "format": kept.format, "warnings": kept.warnings}
     already = "is here already as" if kept.known else "is kept as"
     lines = notice_lines(kept.warnings)
     return Result(document, [*lines, f"the key {already} {key.label}", key.expression])

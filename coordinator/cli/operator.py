@@ -118,5 +118,5 @@ COMMANDS = {
         "name": name,
         "approve": approve,
         "remove": remove,
-    }
+    },
 }

@@ -31,8 +31,7 @@ VerboseOption = Annotated[
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 CardLabel = Annotated[str, typer.Argument(help="the card's label")]
 Checksum = Annotated[
-    str | None,
-    typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
+    str | None, typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="confirm what holds no danger")]
 
@@ -96,8 +95,7 @@ Coins = Annotated[
 
 # Each address that is looked for costs a derivation, at every sync from then on.
 Reach = Annotated[
-    int,
-    typer.Option(min=0, max=10_000, help="look for so many addresses of each keychain"),
+    int, typer.Option(min=0, max=10_000, help="look for so many addresses of each keychain")
 ]
 
 _GLOBAL_OPTIONS = {

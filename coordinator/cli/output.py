@@ -33,7 +33,6 @@ __all__ = [
     "sentences",
 ]
 
-NONE_YET = "none yet"
 TXID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{48}([0-9a-f]{8})\b")
 
 
@@ -101,7 +100,7 @@ def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
     """
     cells = [[visible(_read(cell)) for cell in row] for row in rows]
     if not cells:
-        return [NONE_YET]
+        return ["none yet"]
     room = terminal.width()
     lines = _aligned([list(header), *cells])
     if room is None or max(map(len, lines)) <= room:

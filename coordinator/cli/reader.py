@@ -24,7 +24,11 @@ def list_readers(context: Context) -> Result:
     rows = [(found.name, *_row(found, label)) for found, label in listed]
     header = ("reader", "card", "family", "version", "attempts left", "state")
     lines = columns(rows, *header) if rows else ["no reader is connected"]
-    return Result({"readers": [_document(found, label) for found, label in listed]}, lines)
+    readers = []
+    for found, label in listed:
+        named = found.card and as_document(found.card, label=label, known=label is not None)
+        readers.append(as_document(found, card=named))
+    return Result({"readers": readers}, lines)
 
 
 def label_of(context: Context, found: "Found") -> str | None:
@@ -36,12 +40,6 @@ def label_of(context: Context, found: "Found") -> str | None:
     with context.database.begin() as db:
         known = card_book.card_with_id(db, found.card.family, found.card.card_id)
         return known.label if known else None
-
-
-def _document(found: "Found", label: str | None) -> dict[str, object]:
-    if found.card is None:
-        return as_document(found)
-    return as_document(found, card=as_document(found.card, label=label, known=label is not None))
 
 
 def _row(found: "Found", label: str | None) -> tuple[object, ...]:

@@ -36,11 +36,7 @@ After = Annotated[
 At = Annotated[
     list[int] | None,
     typer.Option(
-        "--recovery-at",
-        help="a branch opens at this block",
-        metavar="HEIGHT",
-        min=1,
-        max=HIGHEST,
+        "--recovery-at", help="a branch opens at this block", metavar="HEIGHT", min=1, max=HIGHEST
     ),
 ]
 Threshold = Annotated[

@@ -184,8 +184,7 @@ def export(
     context: Context,
     name: VaultName,
     format_: Annotated[
-        str,
-        typer.Option("--format", help="descriptor, core, bsms, coldcard … or json"),
+        str, typer.Option("--format", help="descriptor, core, bsms, coldcard … or json")
     ] = "descriptor",
 ) -> Result:
     """Print a vault as other wallets read it.

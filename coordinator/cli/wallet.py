@@ -8,13 +8,7 @@ import typer
 from coordinator.cli.context import Context
 from coordinator.cli.options import Reach, VaultName
 from coordinator.cli.output import columns, counted, danger_lines, look_twice, sat_per_vbyte, sats
-from coordinator.cli.result import (
-    ExitStatus,
-    Result,
-    as_document,
-    looked_document,
-    owned_document,
-)
+from coordinator.cli.result import ExitStatus, Result, as_document, looked_document, owned_document
 
 if TYPE_CHECKING:
     from coordinator.wallet.balance import Owned
@@ -237,11 +231,5 @@ def _owned(balances: "dict[str, Owned]", chain: str) -> Result:
 
 
 COMMANDS = {
-    "": {
-        "sync": sync,
-        "balance": balance,
-        "coins": coins,
-        "history": history,
-        "fees": fees,
-    },
+    "": {"sync": sync, "balance": balance, "coins": coins, "history": history, "fees": fees},
 }
