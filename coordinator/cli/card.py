@@ -258,26 +258,22 @@ def check(
     if not found.present:
         missing = [f"card {label} is not there: {found.differences[0]}"]
         return Result(document, missing, ExitStatus.CARD)
+    attempts, of_puk = f"PIN attempts left: {found.attempts_left}", found.puk_attempts_left
+    if found.attempts_left is None:
+        attempts = "it does not count PIN attempts"
+    elif of_puk is not None:
+        attempts += f", PUK attempts: {of_puk}"
+    key = "the one that was enrolled" if found.key_matches else "NOT the one that was enrolled"
+    if found.key_matches is None:
+        key = "not compared, which takes its PIN; add --pin"
     lines = [
-        f"card {label} is there; {_attempts(found.attempts_left, found.puk_attempts_left)}",
+        f"card {label} is there; {attempts}",
         f"genuine: {found.genuine or 'it proves that with its PIN only; add --pin'}",
-        f"key: {_key_line(found.key_matches)}",
+        f"key: {key}",
         *(f"DIFFERS: {difference}" for difference in found.differences),
     ]
     status = ExitStatus.REFUSED if found.differences else ExitStatus.DONE
     return Result(document, lines, status)
-
-
-def _attempts(left: int | None, of_puk: int | None) -> str:
-    if left is None:
-        return "it does not count PIN attempts"
-    return f"PIN attempts left: {left}" + ("" if of_puk is None else f", PUK attempts: {of_puk}")
-
-
-def _key_line(matches: bool | None) -> str:
-    if matches is None:
-        return "not compared, which takes its PIN; add --pin"
-    return "the one that was enrolled" if matches else "NOT the one that was enrolled"
 
 
 def pin(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from coordinator.cli.output import counted, look_twice, notice_lines, sentences
 from coordinator.cli.result import ExitStatus, Result, as_document
 from coordinator.notices import of_review
-from coordinator.shown_text import Unit, in_both_units
+from coordinator.shown_text import in_both_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from coordinator.payment.creation import Created
     from coordinator.payment.progress import Progress
     from coordinator.signing.collector import Outcome
-    from psbt.review import Review, ReviewInput, ReviewOutput
+    from psbt.review import Review
 
 
 AMOUNT: Final = 18
@@ -31,18 +31,23 @@ def review_lines(review: "Review") -> list[str]:
     own = [entry for entry in review.inputs if entry.own]
     others = [entry for entry in review.inputs if not entry.own]
     inputs = sum(entry.value_sats for entry in own)
-    shared = "" if review.fee_proven else "  as the PSBT says"
-    does = "receives" if review.net_sats < 0 else "pays"
-    net = f"  this vault {does} {in_both_units(abs(review.net_sats), unit)} in all"
+    lines = [f"spends {counted(len(own), 'coin')} worth {in_both_units(inputs, unit)}"]
+    for entry in others:
+        amount = in_both_units(entry.value_sats, unit, AMOUNT)
+        whose = f"vault {entry.vault}" if entry.vault else "not this vault's"
+        lines.append(f"  beside   {amount}  {entry.address}  {whose}")
+    for output in review.outputs:
+        amount = in_both_units(output.value_sats, unit, AMOUNT)
+        vault = f"  vault {output.vault}" if output.vault else ""
+        label = f'  "{output.label}"' if output.label else ""
+        lines.append(f"  {output.kind:8} {amount}  {output.destination}{vault}{label}")
     fee = in_both_units(review.fee_sats, unit, AMOUNT)
-    return [
-        f"spends {counted(len(own), 'coin')} worth {in_both_units(inputs, unit)}",
-        *(_other_line(each, unit) for each in others),
-        *(_output_line(each, unit) for each in review.outputs),
-        f"  fee      {fee}  {review.feerate / 1000:.1f} sat/vB{shared}",
-        *([net] if others else []),
-        *(f"  {line}" for line in notice_lines(of_review(review.warnings))),
-    ]
+    shared = "" if review.fee_proven else "  as the PSBT says"
+    lines.append(f"  fee      {fee}  {review.feerate / 1000:.1f} sat/vB{shared}")
+    if others:
+        does = "receives" if review.net_sats < 0 else "pays"
+        lines.append(f"  this vault {does} {in_both_units(abs(review.net_sats), unit)} in all")
+    return [*lines, *(f"  {line}" for line in notice_lines(of_review(review.warnings)))]
 
 
 def review_document(review: "Review") -> dict[str, object]:
@@ -51,18 +56,6 @@ def review_document(review: "Review") -> dict[str, object]:
     document = as_document(review, inputs=inputs)
     del document["unit"]  # here all amounts are satoshis
     return document
-
-
-def _other_line(entry: "ReviewInput", unit: Unit) -> str:
-    whose = f"vault {entry.vault}" if entry.vault else "not this vault's"
-    return f"  beside   {in_both_units(entry.value_sats, unit, AMOUNT)}  {entry.address}  {whose}"
-
-
-def _output_line(output: "ReviewOutput", unit: Unit) -> str:
-    vault = f"  vault {output.vault}" if output.vault else ""
-    label = f'  "{output.label}"' if output.label else ""
-    amount = in_both_units(output.value_sats, unit, AMOUNT)
-    return f"  {output.kind:8} {amount}  {output.destination}{vault}{label}"
 
 
 def created(made: "Created", rows: "Batch | None" = None) -> Result:

@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -80,8 +80,7 @@ class Context(OpenedHome):
         Where an error cannot be explained, damaged rows are looked for: they explain it.
         """
         self.closing.close()
-        with ExitStack() as closing:
-            closing.callback(self.close)
+        with closing(self):
             if error is None or "database" not in self.__dict__:
                 return
             from coordinator.cli.failures import explain

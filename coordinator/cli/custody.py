@@ -13,7 +13,6 @@ from coordinator.cli.result import ExitStatus, Result, as_document
 if TYPE_CHECKING:
     from cards.pin import Secret
     from coordinator.custody.log import EventLine, Verdict
-    from coordinator.home.statement_checks import Verdict as Signed
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Who = Annotated[str, typer.Argument(help="their name")]
@@ -311,23 +310,19 @@ def verify(
         unread = counted(verdict.sealed_texts, "text")
         lines.append(f"{unread} sealed: without the passphrase not compared")
     result = _judged(verdict, lines)
-    if signed.statements or signed.fault is not None:
-        result = result.also(*_stated_lines(signed), signed=signed)
+    if signed.fault is not None:
+        faults = [*signed.altered] if signed.fault in signed.altered else [signed.fault]
+        result = result.also(*(f"ALTERED: {each}" for each in faults), WHAT_NOW, signed=signed)
+    elif signed.statements:
+        unknown = (f"of a key not approved here: {each}" for each in signed.unknown)
+        hold = f"{counted(signed.statements, 'statement')} of operators hold"
+        result = result.also(hold, *unknown, signed=signed)
     if contradictions:
         told = [f"ALTERED: {each}" for each in contradictions]
         result = result.also(*told, contradictions=contradictions)
     if signed.fault is None and not contradictions:
         return result
     return result.also(valid=False)._replace(status=ExitStatus.REFUSED)
-
-
-def _stated_lines(signed: "Signed") -> list[str]:
-    """Return for people what came of the operators' signatures, nothing where there are none."""
-    if signed.fault is not None:
-        faults = [*signed.altered] if signed.fault in signed.altered else [signed.fault]
-        return [*(f"ALTERED: {each}" for each in faults), WHAT_NOW]
-    unknown = [f"of a key not approved here: {each}" for each in signed.unknown]
-    return [f"{counted(signed.statements, 'statement')} of operators hold", *unknown]
 
 
 def _judged(verdict: "Verdict", lines: list[str], **more: object) -> Result:

@@ -75,12 +75,11 @@ def kit(
     context.freshen(vault)
     with context.book.begin() as db:
         made = kits.make(context.home, db, wanted, accepted=accept)
-    notices = sentences(made.notices)
-    for notice in notices:
+    for notice in sentences(made.notices):
         context.say(notice)
     lines = [f"wrote {each.file}" for each in made.files]
     where = f", to be put at {location}" if location else ""
-    document = as_document(made, notices=notices)
+    document = as_document(made, notices=sentences(made.notices))
     document["for"] = document.pop("audience")
     return Result(document, [*lines, f"{made.copy} holds version {made.version}{where}"])
 

@@ -7,7 +7,6 @@ from coordinator.cli.output import columns
 from coordinator.cli.result import Result, as_document
 
 if TYPE_CHECKING:
-    from cards.session import CardIdentity
     from coordinator.readers.slots import Found
 
 
@@ -49,14 +48,10 @@ def _row(found: "Found", label: str | None) -> tuple[object, ...]:
         return ("(empty)", None, None, None, None)
     card = found.card
     name = label or f"unknown here: {card.card_id[:16]}"
-    return (name, card.family, card.version, card.attempts_left, _state(card, label))
-
-
-def _state(card: "CardIdentity", label: str | None) -> str:
-    """Say how far a card is set up, by what it tells before any PIN."""
+    state = "set up" if label else "set up already, not in this home"
     if not card.initialised:
-        return "has a PIN, no key yet" if card.has_pin else "factory fresh: no PIN, no key"
-    return "set up" if label else "set up already, not in this home"
+        state = "has a PIN, no key yet" if card.has_pin else "factory fresh: no PIN, no key"
+    return (name, card.family, card.version, card.attempts_left, state)
 
 
 COMMANDS = {"reader": {"list": list_readers}}
