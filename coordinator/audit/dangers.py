@@ -25,7 +25,10 @@ ROWS_ALTERED: Final = "rows_altered"
 ROWS_UNAPPROVED: Final = "rows_unapproved"
 LOCATION_LOSS_FATAL: Final = "location_loss_fatal"
 WATCHED: Final = frozenset(
-    {APPROVAL_MISMATCH, BRANCH_OPEN, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED}
+    (
+        *(APPROVAL_MISMATCH, VAULT_ALTERED, ROWS_ALTERED, ROWS_UNAPPROVED),
+        *(BRANCH_OPEN, QUORUM_STOLEN, QUORUM_LOST),
+    )
 )
 """What is still dangerous of a vault that another took the place of, while it holds coins."""
 OTHER_SEAL: Final = Notice(

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -258,3 +259,21 @@ def test_a_vault_that_was_replaced_is_watched_for_what_is_left_in_it() -> None:
     assert dangers_of(*unproved, value_sats=1) == set()
     assert "quorum_stolen" in dangers_of(*stolen, *left, value_sats=1)
     assert dangers_of(*stolen, *left, value_sats=0) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"seal_differs": True}, "approval_mismatch"),
+        ({"approval": "differs"}, "approval_mismatch"),
+        ({"altered": "two stories"}, "vault_altered"),
+        ({"rows_altered": ("a row differs",)}, "rows_altered"),
+        ({"rows_unapproved": ("a row is of a key not approved",)}, "rows_unapproved"),
+    ],
+)
+def test_a_changed_database_is_a_danger_to_what_a_replaced_vault_still_holds(
+    changed: dict[str, Any], code: str
+) -> None:
+    left = replace(vault(*GOOD), replaced=True, value_sats=1, **changed)
+    assert code in {each.code for each in grave(left, NOW)}
+    assert grave(replace(left, value_sats=0), NOW) == []
