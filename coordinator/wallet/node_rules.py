@@ -10,30 +10,21 @@ from storage import node_rules as rule_book
 from storage.database import reading
 
 
-def learn(db: Session, chain: ChainSource) -> None:
-    """Ask the source what it relays, and keep it."""
-    rule_book.keep(db, _told(chain), clock.now())
-
-
-def _told(chain: ChainSource) -> rule_book.Told:
-    told = chain.relay()
-    return rule_book.Told(
-        minimum=told.rules.minimum,
-        replacement_step=told.rules.replacement_step,
-        datacarrier_size=told.rules.datacarrier_size,
-        bare_multisig=told.rules.bare_multisig,
-        package_count=told.rules.package_count,
-        package_vsize=told.rules.package_vsize,
-        median_time=told.median_time,
-    )
-
-
 def refresh(database: sessionmaker[Session], chain: ChainSource) -> None:
-    """Ask anew before a payment is made; a source that does not answer leaves what it said."""
+    """Ask the source what it relays, and keep it; one that does not answer leaves what it said."""
     try:
-        told = _told(chain)
+        said = chain.relay()
     except ChainUnreachable:
         return
+    told = rule_book.Told(
+        minimum=said.rules.minimum,
+        replacement_step=said.rules.replacement_step,
+        datacarrier_size=said.rules.datacarrier_size,
+        bare_multisig=said.rules.bare_multisig,
+        package_count=said.rules.package_count,
+        package_vsize=said.rules.package_vsize,
+        median_time=said.median_time,
+    )
     with reading(database).begin() as db:
         if rule_book.says(rule_book.kept(db), told):
             return

@@ -22,7 +22,7 @@ from storage import chain as chain_book
 from storage import chain_events as event_book
 from storage import vaults as vault_book
 from storage.database import is_read_only, reading
-from storage.model import Ceremony, Vault
+from storage.model import Ceremony
 
 Database = sessionmaker[Session]
 
@@ -130,35 +130,22 @@ def freshen(
     """
     if home.chain != EMBEDDED_CHAIN or is_read_only(database):
         return
-    chain, behind = open_chain(), False
+    chain, behind = open_chain(), []
     with reading(database).begin() as db:
-        if all(
-            _in_step(db, each, chain, named=vault) for each in vault_book.vaults_named(db, vault)
-        ):
-            return
-    with database.begin() as db:
         for record in vault_book.vaults_named(db, vault):
             try:
-                if wallet_sync.Following(chain).standing(db, record) is None:
-                    behind = True
-                    wallet_sync.sync(db, record, chain)
+                tip = wallet_sync.Following(chain).synced(db, record)
             except PsbtError:
                 # A vault whose rows disagree keeps no other back; its own commands say it.
                 if vault is not None:
                     raise
-        if behind:
-            node_rules.learn(db, chain)
-
-
-def _in_step(db: Session, record: Vault, chain: ChainSource, *, named: str | None) -> bool:
-    """Tell whether a vault is in step; one whose rows disagree only raises where it was named."""
-    try:
-        tip = wallet_sync.Following(chain).synced(db, record)
-        return tip is not None and ceremony_book.is_confirmed(db, record)
-    except PsbtError:
-        if named is not None:
-            raise
-        return True
+                continue
+            if tip is None or not ceremony_book.is_confirmed(db, record):
+                behind.append(record.name)
+    for name in behind:
+        _followed(database, name, chain, look=Look(), notes=[])
+    if behind:
+        node_rules.refresh(database, chain)
 
 
 def look_first(
