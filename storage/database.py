@@ -19,7 +19,6 @@ from storage.errors import ReadOnly, SchemaTooNew, SchemaTooOld, StorageError
 from storage.read_only import LOST, Place, copied, is_writable, readable, require_whole
 from storage.sessions import Held
 
-Db = Session
 VERSIONS = tuple(f"{number:04}" for number in range(13, 27))
 """The schema's versions, oldest first; 0001 to 0012 were those of program 0.1.0."""
 OUR_TABLES = {"alembic_version", "custody_event", "vault"}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from coordinator import clock
-from coordinator.errors import ApprovalMismatch, CoordinatorError
+from coordinator.errors import CoordinatorError
 from coordinator.files import write_private
 from coordinator.foreign_json import read_json
 from coordinator.home.settings import Home
@@ -51,12 +51,6 @@ def approve_policy(home: Home, vault: str, descriptor: str) -> None:
 def policy_standing(home: Home, vault: str, descriptor: str) -> Standing:
     """Return how a vault's descriptor, computed from its keys, stands to what was approved."""
     return _standing(home, {"kind": "policy", "vault": vault}, {"descriptor": descriptor})
-
-
-def refuse_other_policy(home: Home, vault: str, descriptor: str) -> None:
-    """Raise ApprovalMismatch where another policy was approved under this vault's name."""
-    if policy_standing(home, vault, descriptor) is Standing.DIFFERS:
-        raise ApprovalMismatch(f"the keys or the threshold stored for vault {vault}")
 
 
 def approve_payment(home: Home, ceremony: str, payment: bytes) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from coordinator.errors import ApprovalMismatch, CoordinatorError
+from coordinator.errors import CoordinatorError
 from coordinator.home import approvals
 from coordinator.home.approvals import Standing
 from coordinator.home.settings import Home
@@ -38,7 +38,6 @@ def test_nothing_is_approved_in_a_new_home(home: Home) -> None:
     assert approvals.payment_standing(home, "c", PAYMENT) is Standing.NONE
     assert approvals.seal_standing(home, SEAL) is Standing.NONE
     assert not approvals.danger_accepted(home, "v", "no_copy", facts="")
-    approvals.refuse_other_policy(home, "v", "wsh(a)")
     assert list(home.folder.iterdir()) == approvals.files(home) == []
 
 
@@ -51,9 +50,6 @@ def test_only_what_was_approved_is_approved(home: Home) -> None:
     assert approvals.payment_standing(home, "c", PAYMENT) is Standing.APPROVED
     assert approvals.payment_standing(home, "c", OTHER) is Standing.DIFFERS
     assert approvals.payment_standing(home, "d", PAYMENT) is Standing.NONE
-    approvals.refuse_other_policy(home, "v", "wsh(a)")
-    with pytest.raises(ApprovalMismatch, match="vault v"):
-        approvals.refuse_other_policy(home, "v", "wsh(b)")
     assert [path.name for path in approvals.files(home)] == ["approval.key", "approvals.json"]
 
 
