@@ -25,7 +25,6 @@ from psbt.keys import format_path
 from storage import cards as card_book
 
 Database = sessionmaker[Session]
-KEY_GONE = "the card holds no key any more: it was reset"
 
 
 class Checked(NamedTuple):
@@ -66,7 +65,7 @@ def check(
             attestation: Attestation | None = None
             differences = []
             if stored and not session.identity().initialised:
-                differences.append(KEY_GONE)
+                differences.append("the card holds no key any more: it was reset")
             else:
                 if with_pin and not unlocked:
                     unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)

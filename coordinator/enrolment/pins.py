@@ -51,7 +51,6 @@ from storage.succession import all_successions
 
 Database = sessionmaker[Session]
 CARD_IN_USE = "card_in_use"
-NO_OTHER = "nothing else known carries its key"
 RESET = "factory reset: the key on it is gone"
 
 
@@ -215,7 +214,9 @@ def dangers_of_reset(
             if carrier.key_id in keys and custody_log.where_is(db, carrier.item).gone is None
         }
     others.discard(f"card:{label}")
-    remain = f"its key is on {', '.join(sorted(others))} too" if others else NO_OTHER
+    remain = "nothing else known carries its key"
+    if others:
+        remain = f"its key is on {', '.join(sorted(others))} too"
     sentence = f"{'; '.join(money)}; {remain}"
     return [Notice(CARD_IN_USE, Severity.DANGER, sentence, subjects=(f"card:{label}",))]
 

@@ -12,7 +12,6 @@ from coordinator.home.settings import Home
 from coordinator.names import LENGTH_MAX
 
 NOT_IN_NAMES: Final = re.compile("[^A-Za-z0-9_-]+")
-UNNAMED: Final = "operator"
 
 
 class HomeAuthor:
@@ -41,4 +40,4 @@ def own_name(home: Home) -> str:
     """Return what this home's operator is called: by the settings, else as the computer is."""
     if home.operator is not None:
         return home.operator
-    return NOT_IN_NAMES.sub("-", platform.node()).strip("-")[:LENGTH_MAX] or UNNAMED
+    return NOT_IN_NAMES.sub("-", platform.node()).strip("-")[:LENGTH_MAX] or "operator"

@@ -23,7 +23,6 @@ from storage.errors import AlreadyExists
 FACTORY_PIN = b"123456"
 T = TypeVar("T")
 Stamp = tuple[int, int, int]
-FAULTS_SUFFIX = ".faults"
 LOCK_SECONDS = 5
 UNSEEN: Stamp = (0, 0, -1)
 NO_FILE: Stamp = (0, 0, 0)
@@ -34,7 +33,7 @@ class FiledFaults:
 
     def __init__(self, card: Path) -> None:
         """Keep them beside the card's file."""
-        self._file = card.with_suffix(FAULTS_SUFFIX)
+        self._file = card.with_suffix(".faults")
         self._stamp = UNSEEN
         self._seen: Faults = ()
 

@@ -38,8 +38,6 @@ NOT_COUNTED = (
 )  # fmt: skip
 """What a card says that did not look at a PIN, or has no attempt left to lose."""
 
-MEMORY_SUFFIX = ".memory"
-
 
 class FolderMemory:
     """What the home remembers of each card for its driver: one private file a card.
@@ -69,7 +67,7 @@ class FolderMemory:
 
     def _file(self, card_id: str) -> Path:
         """Name the file by a hash: what a card says of itself is no file name."""
-        return self._folder / (hashlib.sha256(card_id.encode()).hexdigest() + MEMORY_SUFFIX)
+        return self._folder / (hashlib.sha256(card_id.encode()).hexdigest() + ".memory")
 
 
 class Slot(NamedTuple):
