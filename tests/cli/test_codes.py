@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ROOMS = ("cards", "coordinator", "psbt", "storage")
 FROZEN = Path(__file__).parents[1] / "vectors" / "codes.txt"
-SAID_BY = {"Finding", "Caution", "Danger", "Notice", "News"}
+SAID_BY = {"Finding", "Caution", "Danger", "Notice", "News", "_news"}
 CODE = re.compile("[a-z_]+")
 
 
