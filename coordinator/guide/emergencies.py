@@ -58,7 +58,7 @@ def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
 
     Too few keys to move anything: what is lost has to be found before.
     """
-    if vault.free_sats > 0:
+    if vault.facts.free_sats > 0:
         lost = any(each.gone == "lost" for each in vault.facts.carriers())
         if lost and quorum_left(exposure_of(vault.facts)) is None:
             return _find(facts, vault)
@@ -72,7 +72,7 @@ def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
 
 def _close(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
     """Return what closes a branch again, or else takes the coins by it while it is open."""
-    if vault.free_sats <= 0:
+    if vault.facts.free_sats <= 0:
         return "", ()  # a payment holds the coins: it is what moves them
     name, words = vault.name, _out(facts, vault)
     if "recover" in words:
@@ -116,20 +116,15 @@ def _prove(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
 
 
 def _print(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
-    bare = road.bare_places(vault)
-    unplaced = [
-        copy.subject
-        for copy in vault.facts.copies
-        if copy.gone is None and not copy.stale and copy.location is None
-    ]
     if not facts.places:
         words = ("location", "add", road.LOCATION, "--kind", Need("KIND"))
         return f"name a place for the kit of vault {vault.name}", words
-    if unplaced:
-        step = road.placing(unplaced[0], Severity.DANGER)
-        return step.title, step.words
-    if bare:
-        step = road.print_kit(vault, bare[0])
+    for copy in vault.facts.copies:
+        if copy.gone is None and not copy.stale and copy.location is None:
+            step = road.placing(copy.subject, Severity.DANGER)
+            return step.title, step.words
+    for place in road.bare_places(vault):
+        step = road.print_kit(vault, place)
         return step.title, step.words
     kit = ("kit", vault.name, "--out", road.DIR, "--location", road.LOCATION)
     return f"print the kit of vault {vault.name} and put it away", kit
@@ -190,10 +185,11 @@ def _gone(facts: GuideFacts, vault: VaultStanding, key: CosignerFacts) -> Iterat
     if not gone or card is None:
         return
     worst = max(gone, key=lambda each: each.gone == "stolen")
-    event, stolen = worst.gone, worst.gone == "stolen"
-    severity = Severity.DANGER if stolen or _last_spare(vault) else Severity.WARNING
+    event = worst.gone
+    last_spare = any(each.code == LOCATION_LOSS_FATAL for each in vault.dangers)
+    severity = Severity.DANGER if event == "stolen" or last_spare else Severity.WARNING
     why = _why(vault.facts, key, worst)
-    usable = [each for each in road.usable_cards(facts) if each.carrier.gone is None]
+    usable = road.usable_cards(facts)
     if not usable:
         step = road.set_up_card(facts, f"a card in place of {card}", why, code=f"card_{event}")
         yield step._replace(severity=severity)
@@ -202,11 +198,6 @@ def _gone(facts: GuideFacts, vault: VaultStanding, key: CosignerFacts) -> Iterat
     words = ("replace", "start", vault.name, "--card", card, "--with", new, *road.rate(facts))
     title = f"make a vault without card {card}, and move the coins there"
     yield Step(f"card_{event}", severity, title, why, words)
-
-
-def _last_spare(vault: VaultStanding) -> bool:
-    """Tell whether the loss of one place more costs the money."""
-    return any(each.code == LOCATION_LOSS_FATAL for each in vault.dangers)
 
 
 def _why(facts: VaultFacts, key: CosignerFacts, gone: CarrierFacts) -> str:

@@ -89,8 +89,6 @@ class VaultStanding:
     dangers: tuple[Notice, ...] = ()
     received: bool = False
     spent: bool = False
-    free_sats: int = 0
-    pending: bool = False
     looked: bool = True
     address: str | None = None
     drill: str | None = None
@@ -193,23 +191,16 @@ def _cards(home: Home, db: Session, said: Book, *, vaults: "Sequence[Vault]") ->
     carriers = [each for each in card_book.all_carriers(db) if each.key.network == home.network]
     papers = [each for each in carriers if each.item.kind != "card"]
     for carrier in carriers:
+        key = carrier.key
         if carrier.item.kind == "card" and carrier.item_id in said.cards:
-            own = [each for each in papers if each.key_id == carrier.key_id]
-            yield _card(carrier, said, papers=own, used=used)
-
-
-def _card(
-    carrier: "Carrier", said: Book, *, papers: "Sequence[Carrier]", used: set[int]
-) -> CardFact:
-    key = carrier.key
-    return CardFact(
-        carrier_facts(carrier, said),
-        key.fingerprint.hex() if any(key.fingerprint) else None,
-        key.created_on == "host",
-        tuple(carrier_facts(each, said) for each in papers),
-        key.id not in used,
-        tuple(_untold(carrier, said)),
-    )
+            yield CardFact(
+                carrier_facts(carrier, said),
+                key.fingerprint.hex() if any(key.fingerprint) else None,
+                key.created_on == "host",
+                tuple(carrier_facts(each, said) for each in papers if each.key_id == key.id),
+                key.id not in used,
+                tuple(_untold(carrier, said)),
+            )
 
 
 def _untold(carrier: "Carrier", said: Book) -> Iterator[SecretFact]:
@@ -264,14 +255,15 @@ def _counted(
     facts = with_money(db, vault, keys, known=known)
     if facts.altered is not None:
         return replace(before, facts=facts)
-    waiting = chain_book.unpaid_address(db, vault)
+    unpaid, address = chain_book.unpaid_address(db, vault), None
+    if unpaid is not None:
+        only = range(unpaid.index, unpaid.index + 1)
+        (address,) = addresses(stored_policy(vault), RECEIVE, only)
     return replace(
         before,
         facts=facts,
-        free_sats=facts.free_sats,
-        pending=facts.pending_sats > 0,
         looked=(known.looked if known else scans.looked(db, vault)).known,
-        address=None if waiting is None else _address(vault, waiting.index),
+        address=address,
         drill=_open_drill(db, vault, now),
         undrilled=tuple(_undrilled(facts, drill_book.cards_proved(db, vault))),
         due=(*facts.due, *_stale(db, vault)),
@@ -289,10 +281,6 @@ def _stale(db: Session, vault: "Vault") -> Iterator[Notice]:
             "--out DIR --location LOCATION",
             (copy, f"vault:{vault.name}"),
         )
-
-
-def _address(vault: "Vault", index: int) -> str:
-    return next(iter(addresses(stored_policy(vault), RECEIVE, range(index, index + 1))))
 
 
 def _open_drill(db: Session, vault: "Vault", now: datetime) -> str | None:
@@ -326,9 +314,9 @@ def _strange_emulators(home: Home, said: Book) -> Iterator[Emulator]:
     if home.network == "mainnet":
         return
     known = {card.emulator_name for card in said.cards.values() if card.forgotten_at is None}
-    strange = [name for name in home.emulated_names() if name not in known][:1]
-    for name in strange:
+    strange = next((name for name in home.emulated_names() if name not in known), None)
+    if strange is not None:
         from coordinator.readers import emulated  # noqa: PLC0415 -- seldom, costs 15 ms
 
         with suppress(CardError):
-            yield Emulator(name, emulated.is_set_up(home, name))
+            yield Emulator(strange, emulated.is_set_up(home, strange))

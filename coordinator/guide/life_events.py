@@ -72,7 +72,12 @@ def inherited(facts: GuideFacts) -> Iterator[Advice]:
             "a computer knows a card once it has seen it; this asks for the card's PIN",
             ("card", "enrol", road.LABEL),
         )
-    yield from _looked_at(facts)
+    for vault in _vaults(facts):
+        yield Advice(
+            f"look at what vault {vault.name} holds",
+            "looking moves nothing; a 0 may only mean that the look began too late",
+            ("balance" if facts.chain == OFFLINE else "sync", vault.name),
+        )
     for vault in _vaults(facts):
         if _spends_here(vault):
             yield _tried_out(vault)
@@ -125,7 +130,7 @@ def threatened(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
         "they know such letters: most are sent to thousands of people",
     )
     yield Advice(
-        f"warn {_named(_keepers(facts))} by voice",
+        f"warn {_keepers(facts)} by voice",
         "they may be written to next, in your name",
     )
     yield Advice(
@@ -148,7 +153,7 @@ def forced(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
         "is found out makes it worse",
     )
     yield Advice(
-        f"trust {_named(_keepers(facts))} to refuse where they sense force, and to call the police",
+        f"trust {_keepers(facts)} to refuse where they sense force, and to call the police",
         "without a second card nothing can be paid; agree on a word for it while all is well",
     )
     yield Advice("once you are safe, call the police", "the rest can wait for an hour")
@@ -210,8 +215,9 @@ def maker_gone(facts: GuideFacts, maker: str) -> Iterator[Advice]:
             yield _tried_out(vault)
     spare = [card for card in road.usable_cards(facts) if _maker(card) != maker]
     for card in theirs:
-        vaults = [each for each in _vaults(facts) if _holds(each, card)]
-        for vault in vaults:
+        for vault in _vaults(facts):
+            if card.carrier.subject not in {each.subject for each in vault.facts.carriers()}:
+                continue
             words: tuple[str, ...] = ()
             if spare:
                 words = ("replace", "start", vault.name, "--card", card.label)
@@ -235,14 +241,6 @@ def gathered(facts: GuideFacts) -> Advice:
     )
 
 
-def _looked_at(facts: GuideFacts) -> Iterator[Advice]:
-    for vault in _vaults(facts):
-        words = ("balance" if facts.chain == OFFLINE else "sync", vault.name)
-        title = f"look at what vault {vault.name} holds"
-        why = "looking moves nothing; a 0 may only mean that the look began too late"
-        yield Advice(title, why, words)
-
-
 def _tried_out(vault: VaultStanding) -> Advice:
     return Advice(
         f"try out the cards of vault {vault.name} that are at hand",
@@ -263,21 +261,18 @@ def _spends_here(vault: VaultStanding) -> bool:
     return sum(each.on_card_here for each in vault.facts.cosigners) >= vault.facts.threshold
 
 
-def _holds(vault: VaultStanding, card: CardFact) -> bool:
-    return any(each.subject == card.carrier.subject for each in vault.facts.carriers())
-
-
 def _maker(card: CardFact) -> str | None:
     return None if card.carrier.card is None else card.carrier.card.vendor
 
 
-def _keepers(facts: GuideFacts) -> list[str]:
+def keepers(facts: GuideFacts) -> list[str]:
+    """Return the people who can open places."""
     places = (each for vault in facts.vaults for each in vault.facts.places.values())
     return sorted({each.holder for each in places if each.holder})
 
 
-def _named(keepers: list[str]) -> str:
-    return " and ".join(keepers) or "those who keep a card for you"
+def _keepers(facts: GuideFacts) -> str:
+    return " and ".join(keepers(facts)) or "those who keep a card for you"
 
 
 def _at(card: CardFact) -> str:

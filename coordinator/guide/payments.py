@@ -114,18 +114,12 @@ def _wanted(db: Session, vault: Vault, missing: Sequence[str]) -> Iterator[Waiti
             place = custody_log.where_is(db, item).location
             yield WaitingFor(card.label, card.words, place)
         if not cards:
-            yield WaitingFor(label, _cannot_come(db, vault, label), None)
-
-
-def _cannot_come(db: Session, vault: Vault, label: str) -> str:
-    """Say why no card is asked for: none here carries the key, or those that do are gone."""
-    keys = [each.key for each in vault.every_key if each.label == label]
-    gone = [
-        f"its card {card.label} is recorded as {where.gone}"
-        for key in keys
-        for card in card_book.cards_with_key(db, key)
-        if (where := custody_log.where_is(db, card.item)).gone
-    ]
-    if gone:
-        return f"the key {label}: {' and '.join(gone)}"
-    return f"the key {label}, which no card here carries"
+            gone = [
+                f"its card {card.label} is recorded as {where.gone}"
+                for each in vault.every_key
+                if each.label == label
+                for card in card_book.cards_with_key(db, each.key)
+                if (where := custody_log.where_is(db, card.item)).gone
+            ]
+            why = f": {' and '.join(gone)}" if gone else ", which no card here carries"
+            yield WaitingFor(label, f"the key {label}{why}", None)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
+from coordinator.audit.facts import CardFacts
 from coordinator.guide import life_events, road
-from coordinator.guide.facts import CardFact, GuideFacts
+from coordinator.guide.facts import GuideFacts
 from coordinator.guide.life_events import NOTHING_MOVES
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
@@ -65,11 +66,10 @@ def subjects(report: Report, facts: GuideFacts) -> list[str]:
     if report is Report.MAKER:
         return life_events.makers(facts)
     cards = [card for card in facts.cards if card.carrier.gone is None]
-    if report in {Report.BURNT, Report.QUIET}:
-        places = {each.name: each for vault in facts.vaults for each in vault.facts.places.values()}
-        if report is Report.BURNT:
-            return list(facts.places)
-        return sorted({each.holder for each in places.values() if each.holder})
+    if report is Report.BURNT:
+        return list(facts.places)
+    if report is Report.QUIET:
+        return life_events.keepers(facts)
     if report is Report.OPENED:
         return [card.carrier.subject for card in cards if card.carrier.bag is not None]
     return [card.label for card in cards]
@@ -149,41 +149,44 @@ def _opened(report: Report, _facts: GuideFacts, subject: str) -> Iterator[Step]:
     )
 
 
-def _forgotten(report: Report, facts: GuideFacts, label: str) -> Iterator[Step]:
-    """Yield the PIN's note, then the PUK, and last that the card is as good as lost."""
-    card, secrets = _card(facts, label), _written(facts, label)
-    known = card.carrier.card
-    if known is None or not known.puk_sets_pin:
-        secrets.pop("puk", None)  # it would free the card for the PIN that nobody knows
-    if "pin" in secrets:
+def _shut(report: Report, facts: GuideFacts, label: str) -> Iterator[Step]:
+    """Yield a forgotten PIN's note, then the PUK, and last that the card is as good as lost."""
+    card = next(each.carrier.card for each in facts.cards if each.label == label)
+    secrets = {} if card is None else _written(card)
+    # Where a PUK sets no PIN, it would free the card for the PIN that nobody knows.
+    frees = report is Report.BLOCKED or (card is not None and card.puk_sets_pin)
+    if report is Report.FORGOTTEN and "pin" in secrets:
         yield _step(
             report,
             f"fetch the note of the PIN of card {label}: {secrets['pin']}, then try it",
             "stop after one wrong PIN: each one brings the card nearer to being blocked",
             *("card", "check", label, "--pin"),
         )
-    yield from _with_puk(report, card, secrets)
-
-
-def _blocked(report: Report, facts: GuideFacts, label: str) -> Iterator[Step]:
-    yield from _with_puk(report, _card(facts, label), _written(facts, label))
-
-
-def _with_puk(report: Report, card: CardFact, secrets: dict[str, str]) -> Iterator[Step]:
-    if "puk" in secrets:
+    if frees and "puk" in secrets:
         yield _step(
             report,
-            f"fetch the PUK of card {card.label}: {secrets['puk']}, then free the card",
+            f"fetch the PUK of card {label}: {secrets['puk']}, then free the card",
             "it gives the card a new PIN, or new tries, once no try at the PIN is left; a few "
             "wrong ones destroy the card",
-            *("card", "unblock", card.label),
+            *("card", "unblock", label),
         )
     yield _step(
         report,
-        f"if nothing opens card {card.label}, take it for lost",
+        f"if nothing opens card {label}, take it for lost",
         f"{NOTHING_MOVES}; never reset the card: that erases its key",
-        *("card", "lost", card.label),
+        *("card", "lost", label),
     )
+
+
+def _written(card: CardFacts) -> dict[str, str]:
+    """Return where a card's secrets are written or who knows them, by kind."""
+    found = {}
+    for secret in card.secrets:
+        places = [f"at {place}" for place in secret.written_at]
+        people = [f"known by {who}" for who in secret.known_by]
+        if places or people:
+            found[secret.kind] = " and ".join([*places, *people])
+    return found
 
 
 def _burnt(report: Report, facts: GuideFacts, place: str) -> Iterator[Step]:
@@ -293,28 +296,12 @@ def inherited(facts: GuideFacts) -> list[Step]:
     ]
 
 
-def _card(facts: GuideFacts, label: str) -> CardFact:
-    return next(card for card in facts.cards if card.label == label)
-
-
-def _written(facts: GuideFacts, label: str) -> dict[str, str]:
-    """Return where a card's secrets are written or who knows them, by kind."""
-    known = _card(facts, label).carrier.card
-    found = {}
-    for secret in known.secrets if known is not None else ():
-        places = [f"at {place}" for place in secret.written_at]
-        people = [f"known by {who}" for who in secret.known_by]
-        if places or people:
-            found[secret.kind] = " and ".join([*places, *people])
-    return found
-
-
 ROADS: Final = {
     Report.LOST: _gone,
     Report.STOLEN: _gone,
     Report.OPENED: _opened,
-    Report.FORGOTTEN: _forgotten,
-    Report.BLOCKED: _blocked,
+    Report.FORGOTTEN: _shut,
+    Report.BLOCKED: _shut,
     Report.BURNT: _burnt,
     Report.QUIET: _quiet,
     Report.COMPUTER: _computer,

@@ -33,7 +33,8 @@ def road(facts: GuideFacts) -> Iterator[Step]:
     if not in_use and len(usable) < CARDS:
         yield set_up_card(facts, f"card {len(usable) + 1} of {CARDS}", ONE_OF_THREE)
         return
-    custody = list(_custody(facts, _watched(in_use, usable)))
+    own = [each.name for vault in in_use for each in vault.facts.carriers() if each.card]
+    custody = list(_custody(facts, own if in_use else [card.label for card in usable]))
     if custody:
         yield from custody
     elif not in_use:
@@ -100,14 +101,8 @@ def make_vault(cards: Sequence[CardFact]) -> Step:
     )
 
 
-def _watched(in_use: Sequence[VaultStanding], usable: Sequence[CardFact]) -> list[str]:
-    """Return the labels of the cards whose custody matters: of vaults in use, or of one to come."""
-    own = [each.name for vault in in_use for each in vault.facts.carriers() if each.card]
-    return own if in_use else [card.label for card in usable]
-
-
 def _custody(facts: GuideFacts, labels: Sequence[str]) -> Iterator[Step]:
-    """Yield what nobody wrote down of the cards: words, places, who knows each PIN and PUK."""
+    """Yield what nobody wrote down of the cards that count: words, places, each PIN and PUK."""
     cards = [card for card in facts.cards if card.label in labels and card.carrier.gone is None]
     held = any(vault.received for vault in facts.vaults)
     severity = Severity.WARNING if held else Severity.INFO
@@ -125,7 +120,7 @@ def _custody(facts: GuideFacts, labels: Sequence[str]) -> Iterator[Step]:
         for each in {each.subject: each for each in lying}.values()
         if each.gone is None and each.location is None
     ]
-    untold = [card for card in cards if card.untold]
+    untold = any(card.untold for card in cards)
     if (unplaced or untold) and len(facts.places) < min(len(cards), CARDS):
         yield _place(facts, severity)
         return
@@ -262,9 +257,9 @@ def is_rehearsed(facts: GuideFacts, vault: VaultStanding) -> bool:
 
 def _rehearsal(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
     embedded = facts.chain == EMBEDDED_CHAIN
-    if vault.received and vault.pending and embedded:
+    if vault.received and vault.facts.pending_sats > 0 and embedded:
         yield mine(f"a payment to vault {vault.name} waits for a block")
-    elif vault.received and vault.free_sats > 0:
+    elif vault.received and vault.facts.free_sats > 0:
         yield Step(
             "first_payment",
             Severity.INFO,

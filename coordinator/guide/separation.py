@@ -134,7 +134,7 @@ def _moved(facts: GuideFacts, crowd: Crowded, severity: Severity) -> Step:
         f"{' and '.join(crowd.cards)} lie there: a fire or a thief at {crowd.place} takes "
         f"{len(crowd.cards)} keys at once"
     )
-    taken = {card.carrier.location for card in facts.cards if card.carrier.gone is None}
+    taken = {each.location for vault in facts.vaults for each, _ in vault.facts.cards()}
     if not set(facts.places) - taken:
         naming = ("location", "add", LOCATION, "--kind", Need("KIND"))
         return Step("cards_together", severity, f"name another place for {subject}", why, naming)

@@ -35,6 +35,7 @@ UNMOVED: Final = frozenset(
     }
 )
 """Dangers that a payment under way is no part of the way out of; of others it comes first."""
+SENT: Final = frozenset({"finalize", "broadcast"})
 SIGNING: Final = {
     "sign": (
         "sign payment {1} of vault {0}",
@@ -62,8 +63,8 @@ def next_steps(facts: GuideFacts) -> list[Step]:
     if facts.network is None:
         return [road.make_home()]
     payments = list(_payments(facts))
-    found = [
-        *(step for step in payments if step.severity is Severity.DANGER and _sends(step)),
+    found = [  # a payment with all its signatures wants no card to save what it moves
+        *(step for step in payments if step.severity is Severity.DANGER and step.words[1] in SENT),
         *emergencies.threats(facts),
         *emergencies.incidents(facts),
         *_replacements(facts),
@@ -80,7 +81,10 @@ def next_steps(facts: GuideFacts) -> list[Step]:
     for step in found:
         once.setdefault(step.command or step.title, step)
     ordered = sorted(once.values(), key=lambda step: ORDER.index(step.severity))
-    return ordered if facts.writable else [_unwritable(step) for step in ordered]
+    if facts.writable:
+        return ordered
+    only = "this home can only be read here: do it as its owner"
+    return [step._replace(words=(), why=f"{step.why}; {only}") for step in ordered]
 
 
 def is_safe(facts: GuideFacts) -> bool:
@@ -107,8 +111,8 @@ def _is_settled(facts: GuideFacts, vault: VaultStanding) -> bool:
     carriers = list(vault.facts.carriers())
     placed = {each.location for each in carriers if each.location is not None}
     copied = {copy.location for copy in vault.facts.copies if not copy.stale and copy.gone is None}
-    known = {card.label: card for card in facts.cards}
-    told = all(not known[each.name].untold for each in carriers if each.name in known)
+    names = {each.name for each in carriers}
+    told = not any(card.untold for card in facts.cards if card.label in names)
     here = (each for each in vault.facts.cosigners if each.on_card_here)
     return (
         all(each.verified for each in here)
@@ -121,11 +125,6 @@ def _is_settled(facts: GuideFacts, vault: VaultStanding) -> bool:
         and vault.facts.drilled_at is not None
         and not vault.undrilled
     )
-
-
-def _unwritable(step: Step) -> Step:
-    why = f"{step.why}; this home can only be read here: do it as its owner"
-    return step._replace(words=(), why=why)
 
 
 def _replacements(facts: GuideFacts) -> Iterator[Step]:
@@ -143,11 +142,6 @@ def _by_calendar(facts: GuideFacts) -> Iterator[Step]:
             if each.code == REFRESH_DUE:
                 words = ("spend", "refresh", name, *road.rate(facts, "--target", "144"))
             yield Step(each.code, each.severity, each.message, each.remedy, words)
-
-
-def _sends(step: Step) -> bool:
-    """Tell whether a payment has all its signatures: no card is wanted to save what it moves."""
-    return step.words[1] in {"finalize", "broadcast"}
 
 
 def _payments(facts: GuideFacts) -> Iterator[Step]:

@@ -66,7 +66,12 @@ def _round(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
         )
     for each in vault.facts.carriers():
         if each.gone is None and each.bag is not None and each.bag.opened is None:
-            yield _look_at_bag(each.subject)
+            yield _step(
+                "round_bag",
+                f"look at the bag of {each.subject}: is it whole, and what is its number",
+                "a bag that was opened or changed shows that somebody had what is in it",
+                *("custody", "record", each.subject, "seen", "--seal", Need("SERIAL")),
+            )
         elif each.gone is None and each.card is not None:
             yield _step(
                 "round_card",
@@ -103,15 +108,6 @@ def advisories(vault: VaultStanding) -> Step:
         f"look whether flaws became known of {', '.join(sorted(cards)) or 'the keys'}",
         "read what their makers say; a signed list is read by --advisories FILE --advisory-key HEX",
         *("audit", vault.name),
-    )
-
-
-def _look_at_bag(subject: str) -> Step:
-    return _step(
-        "round_bag",
-        f"look at the bag of {subject}: is it whole, and what is its number",
-        "a bag that was opened or changed shows that somebody had what is in it",
-        *("custody", "record", subject, "seen", "--seal", Need("SERIAL")),
     )
 
 

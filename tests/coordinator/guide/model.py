@@ -185,13 +185,12 @@ def _standing(model: Model, vault: Vault) -> VaultStanding:
     settled = replace(vault, address=False, pending=False, received=False, spent=False)
     facts, found = _known(settled, tuple(map(model.card, vault.cards)), model.places)
     held = model.payment is not None and model.payment.vault == vault.name
+    free, pending = (0 if held else vault.sats), (vault.sats if vault.pending else 0)
     return VaultStanding(
-        facts,
+        replace(facts, free_sats=free, pending_sats=pending),
         tuple(found),
         received=vault.received,
         spent=vault.spent,
-        free_sats=0 if held else vault.sats,
-        pending=vault.pending,
         address=ADDRESS if vault.address and not vault.received else None,
         drill="open" if vault.drill == "open" else None,
         replacing=None if vault.successor is None else tuple(_replacing(model, vault)),

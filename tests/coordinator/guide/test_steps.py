@@ -261,6 +261,18 @@ def test_a_home_that_can_only_be_read_is_told_no_command() -> None:
         assert all(step.command is None for step in next_steps(facts))
 
 
+def test_a_place_that_only_a_retired_vaults_card_lies_at_takes_another_card() -> None:
+    here = [Card(f"c{n}", PLACES[n > 1], told=True) for n in range(3)]
+    vault = Vault("v", tuple(each.label for each in here))
+    old = Card("old", PLACES[2], told=True)
+    model = Model(cards=(*here, old), places=3, vaults=(vault,), retired=frozenset({"old"}))
+    (step,) = (step for step in next_steps(facts_of(model)) if step.code == "cards_together")
+    assert step.words[:2] == ("custody", "record")
+    full = replace(model, places=2)
+    (step,) = (step for step in next_steps(facts_of(full)) if step.code == "cards_together")
+    assert step.words[:2] == ("location", "add")
+
+
 def test_a_command_is_quoted_for_a_shell_and_needs_are_told_apart() -> None:
     words = ("kit", "DIR", "--out", Need("DIR"), "--location", "at home; rm -r")
     step = Step("kit", Severity.INFO, "print", "why", words)
