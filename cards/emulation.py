@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import cbor2
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -202,6 +202,14 @@ class Node(NamedTuple):
 def public_key(secret: bytes) -> bytes:
     """Return the compressed public key."""
     return PrivateKey(secret).public_key.format()
+
+
+def shared_x(secret: bytes, point: bytes, sw: int) -> bytes:
+    """Return the x coordinate of the Diffie-Hellman point; refuses with `sw` what is no point."""
+    try:
+        return PublicKey(point).multiply(secret).format()[1:]
+    except ValueError:
+        raise Refusal(sw) from None
 
 
 def random_key() -> bytes:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from coincurve import PublicKey
 
+from cards.bip32 import PublicNode
 from cards.errors import (
     CardError,
     PinIncorrect,
@@ -73,13 +74,6 @@ class Proof(NamedTuple):
     signature: bytes
 
 
-class Handshake(NamedTuple):
-    """A 4.x card's answer to OPEN: its ephemeral point, and r‖s by its identity key."""
-
-    point: bytes
-    signature: bytes
-
-
 class SignedBy(NamedTuple):
     """A signature of 64 bytes, and the key the card says it is of."""
 
@@ -95,14 +89,15 @@ def parse_select(data: bytes) -> Application:
     version = first(elements, Tag.INTEGER)
     if len(version) != VERSION:
         raise ProtocolError(f"the card's version has {len(version)} bytes, not {VERSION}")
-    if (version[0], version[1]) >= (4, 0):
+    major, minor = version
+    if major >= 4:
         return Application(
-            version=(version[0], version[1]),
+            version=(major, minor),
             initialised=bool(sized(first(elements, Tag.STATUS), 1)[0] & STATUS_READY),
             certificate=sized(first(elements, Tag.CERTIFICATE), CERTIFICATE),
         )
     return Application(
-        version=(version[0], version[1]),
+        version=(major, minor),
         initialised=True,
         uid=sized(first(elements, Tag.INSTANCE_UID), UID),
         point=_point(first(elements, Tag.PUBLIC_KEY)),
@@ -131,9 +126,9 @@ def parse_proof(data: bytes) -> Proof:
     return Proof(certificate, _signature(elements))
 
 
-def parse_handshake(data: bytes) -> Handshake:
-    """Read a 4.x card's OPEN."""
-    return Handshake(_point(data[:POINT]), compact_from_der(data[POINT:]))
+def parse_handshake(data: bytes) -> tuple[bytes, bytes]:
+    """Read a 4.x card's OPEN: its ephemeral point, and r‖s by its identity key."""
+    return _point(data[:POINT]), compact_from_der(data[POINT:])
 
 
 def parse_public_key(data: bytes) -> bytes:
@@ -141,10 +136,10 @@ def parse_public_key(data: bytes) -> bytes:
     return _compressed(first(template(data, Tag.KEY_TEMPLATE), Tag.PUBLIC_KEY))
 
 
-def parse_extended_key(data: bytes) -> tuple[bytes, bytes]:
-    """Read EXPORT of an extended public key: compressed key, chain code."""
+def parse_extended_key(data: bytes) -> PublicNode:
+    """Read EXPORT of an extended public key."""
     chain_code = first(template(data, Tag.KEY_TEMPLATE), Tag.CHAIN_CODE)
-    return parse_public_key(data), sized(chain_code, HASH)
+    return PublicNode(parse_public_key(data), sized(chain_code, HASH))
 
 
 def parse_signature(data: bytes) -> SignedBy:

@@ -3,8 +3,6 @@
 import hashlib
 import secrets
 
-from coincurve import PublicKey
-
 from cards.apdu import SW_OK
 from cards.errors import NotGenuine
 from cards.family import Roots
@@ -12,7 +10,7 @@ from cards.keycard import answers, commands
 from cards.keycard.answers import Certificate, Proof
 from cards.keycard.wire import Ins, Sw
 from cards.session import Attestation, Verdict
-from cards.signature import verify
+from cards.signature import recovered, verify
 from cards.transport import CardTransport, transmit
 
 NONCE = 32
@@ -61,8 +59,7 @@ def judged(certificate: Certificate, roots: Roots) -> Attestation:
 def issuer(certificate: Certificate) -> bytes:
     """Return the key that signed a certificate, compressed; raises NotGenuine."""
     digest = hashlib.sha256(certificate.key).digest()
-    try:
-        key = PublicKey.from_signature_and_message(certificate.signature, digest, hasher=None)
-    except (ValueError, IndexError):
-        raise NotGenuine("its certificate has no valid signature") from None
-    return key.format()
+    key = recovered(digest, certificate.signature)
+    if key is None:
+        raise NotGenuine("its certificate has no valid signature")
+    return key

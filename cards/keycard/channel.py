@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Protocol, Self
+from typing import Self
 
 from coincurve import PrivateKey, PublicKey
 
@@ -48,18 +48,6 @@ IV = 16
 CBC_INNER_MAX = 223
 CCM_INNER_MAX = 247
 STATUS_ALONE = pad(b"  ")[2:]
-
-
-class Channel(Protocol):
-    """The host's end of an open channel."""
-
-    def wrap(self, command: Command) -> Command:
-        """Return the command that carries this one; raises ValueError where it is too long."""
-        ...
-
-    def unwrap(self, data: bytes) -> Response:
-        """Return what the answer to the last command says; raises SecureChannelError."""
-        ...
 
 
 class CbcChannel:
@@ -122,6 +110,9 @@ class CcmChannel:
         plain = _opened(lambda: ccm_open(self._keys.to_host, self._counter, data))
         self._counter += 1
         return plain
+
+
+Channel = CbcChannel | CcmChannel
 
 
 def _opened(decrypt: Callable[[], bytes]) -> Response:
@@ -222,11 +213,11 @@ def open_certified(transport: CardTransport, identity_key: bytes) -> CcmChannel:
     """OPEN on a 4.x card, which must sign for its half with the identity key."""
     ephemeral, salt = PrivateKey(), secrets.token_bytes(SALT)
     point = _point(ephemeral)
-    handshake = answers.parse_handshake(exchange(transport, commands.open_certified(salt, point)))
-    digest = handshake_digest(salt, point, handshake.point)
-    if not verify(identity_key, digest, handshake.signature):
+    answer = exchange(transport, commands.open_certified(salt, point))
+    theirs, signature = answers.parse_handshake(answer)
+    if not verify(identity_key, handshake_digest(salt, point, theirs), signature):
         raise NotGenuine("its channel is not signed by its identity key")
-    return CcmChannel(CcmKeys.derive(shared_x(ephemeral, handshake.point), salt))
+    return CcmChannel(CcmKeys.derive(shared_x(ephemeral, theirs), salt))
 
 
 def shared_x(own: PrivateKey, point: bytes) -> bytes:

@@ -6,15 +6,17 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 
-from coincurve import PrivateKey, PublicKey
+from coincurve import PrivateKey
 
 from cards.apdu import Response
-from cards.emulation import Emulator, Refusal, kept, sign_high_or_low
+from cards.emulation import Emulator, Refusal, kept, shared_x, sign_high_or_low
 from cards.errors import NotSupported
 from cards.keycard import AID, NAME, emulator_keys, emulator_memory
 from cards.keycard.emulator_memory import (
     SLOTS,
     Card,
+    CbcCardChannel,
+    CcmCardChannel,
     Flash,
     Handler,
     Power,
@@ -36,9 +38,6 @@ from cards.keycard.wire import (
     Sw,
     Tag,
     cbc_decrypt,
-    cbc_encrypt,
-    ccm_open,
-    ccm_seal,
     handshake_digest,
     tlv,
 )
@@ -180,7 +179,7 @@ def _initialise(card: Card, request: Request) -> bytes:
     point, rest = request.data[1 : 1 + POINT], request.data[1 + POINT :]
     if request.data[:1] != bytes((POINT,)):
         raise Refusal(Sw.WRONG_DATA)
-    shared = shared_x(card.flash.channel_key, point)
+    shared = _shared(card.flash.channel_key, point)
     try:
         plain = cbc_decrypt(shared, rest[:16], rest[16:])
     except ValueError:
@@ -229,59 +228,6 @@ def _need_certificate(card: Card) -> None:
         raise Refusal(Sw.CONDITIONS)
 
 
-class CbcCardChannel:
-    """The card's end of a 3.x channel."""
-
-    def __init__(self, keys: CbcKeys, iv: bytes) -> None:
-        """Begin with the initial vector the host was told."""
-        self._keys = keys
-        self._iv = iv
-
-    def unwrap(self, apdu: bytes) -> Request:
-        """Check the MAC, then decrypt; the MAC is the vector from then on."""
-        request = Request.read(apdu)
-        mac, ciphertext = request.data[:BLOCK], request.data[BLOCK:]
-        if not ciphertext or len(ciphertext) % BLOCK:
-            raise Refusal(Sw.SECURITY)
-        if not hmac.compare_digest(mac, self._keys.mac(apdu[:5], ciphertext)):
-            raise Refusal(Sw.SECURITY)
-        try:
-            plain = cbc_decrypt(self._keys.cipher_key, self._iv, ciphertext)
-        except ValueError:
-            raise Refusal(Sw.SECURITY) from None
-        self._iv = mac
-        return request._replace(data=plain)
-
-    def wrap(self, data: bytes, sw: int) -> bytes:
-        """Encrypt data and status word under the last vector, whoever set it."""
-        ciphertext = cbc_encrypt(self._keys.cipher_key, self._iv, data + sw.to_bytes(2))
-        self._iv = self._keys.answer_mac(ciphertext)
-        return self._iv + ciphertext
-
-
-class CcmCardChannel:
-    """The card's end of a 4.0 channel."""
-
-    def __init__(self, keys: CcmKeys) -> None:
-        """Begin at counter 0."""
-        self._keys = keys
-        self._counter = 0
-
-    def unwrap(self, apdu: bytes) -> Request:
-        """Open what SECURED carries."""
-        try:
-            inner = ccm_open(self._keys.to_card, self._counter, Request.read(apdu).data)
-        except ValueError:
-            raise Refusal(Sw.SECURITY) from None
-        return Request.read(inner)
-
-    def wrap(self, data: bytes, sw: int) -> bytes:
-        """Seal data and status word under the command's counter."""
-        sealed = ccm_seal(self._keys.to_host, self._counter, data + sw.to_bytes(2))
-        self._counter += 1
-        return sealed
-
-
 def open_paired(card: Card, request: Request) -> bytes:
     """OPEN of 3.x: needs a pairing, and authenticates nobody yet."""
     card.close_channel()
@@ -290,7 +236,7 @@ def open_paired(card: Card, request: Request) -> bytes:
         pairing_key = card.power.passing_pairing
     if not pairing_key:
         raise Refusal(Sw.WRONG_P1_P2)
-    shared = shared_x(card.flash.channel_key, request.data)
+    shared = _shared(card.flash.channel_key, request.data)
     salt, iv = secrets.token_bytes(HASH), secrets.token_bytes(BLOCK)
     card.power.channel = CbcCardChannel(CbcKeys.derive(shared, pairing_key, salt), iv)
     return salt + iv
@@ -313,7 +259,7 @@ def open_certified(card: Card, request: Request) -> bytes:
         raise Refusal(Sw.WRONG_DATA)
     salt, host_point = request.data[:HASH], request.data[HASH:]
     ephemeral = PrivateKey()
-    shared = shared_x(ephemeral.secret, host_point)
+    shared = _shared(ephemeral.secret, host_point)
     point = ephemeral.public_key.format(compressed=False)
     digest = handshake_digest(salt, host_point, point)
     card.power.channel = CcmCardChannel(CcmKeys.derive(shared, salt))
@@ -376,14 +322,10 @@ def _pair_last(card: Card, request: Request) -> bytes:
     return bytes((slot,)) + salt
 
 
-def shared_x(key: bytes, point: bytes) -> bytes:
-    """Return the x coordinate of the Diffie-Hellman point, or refuse the point."""
+def _shared(key: bytes, point: bytes) -> bytes:
     if len(point) != POINT or point[0] != 4:
         raise Refusal(Sw.WRONG_DATA)
-    try:
-        return PublicKey(point).multiply(key).format()[1:]
-    except ValueError:
-        raise Refusal(Sw.WRONG_DATA) from None
+    return shared_x(key, point, Sw.WRONG_DATA)
 
 
 def certificate(identity: bytes) -> bytes:

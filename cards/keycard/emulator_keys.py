@@ -4,11 +4,11 @@ import hashlib
 import hmac
 import secrets
 
-from coincurve import PrivateKey, PublicKey
+from coincurve import PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from cards.bip32 import master_key, path_steps
-from cards.emulation import Node, Refusal, sign_high_or_low
+from cards.emulation import Node, Refusal, shared_x, sign_high_or_low
 from cards.errors import ProtocolError
 from cards.keycard.emulator_memory import Card, Handler, Request, need_pin
 from cards.keycard.wire import POINT, Ins, Sw, Tag, template, tlv
@@ -275,10 +275,7 @@ def ecdh(card: Card, request: Request) -> bytes:
     allowed = path.startswith((NIP44, EXPORTABLE))
     if not allowed or len(path) < EXPORTABLE_DEPTH * STEP:
         raise Refusal(Sw.CONDITIONS)
-    try:
-        return PublicKey(point).multiply(derive(card, path).key).format()[1 : 1 + HASH]
-    except ValueError:
-        raise Refusal(Sw.WRONG_DATA) from None
+    return shared_x(derive(card, path).key, point, Sw.WRONG_DATA)
 
 
 HANDLERS: dict[int, Handler] = {

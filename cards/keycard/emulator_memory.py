@@ -1,15 +1,28 @@
 """What an emulated Keycard remembers, and its codes: INIT, PIN, duress PIN, PUK."""
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 from coincurve import PrivateKey
 
 from cards.emulation import Code, Refusal
-from cards.keycard.wire import Ins, Sw, Tag, tlv
+from cards.keycard.wire import (
+    BLOCK,
+    CbcKeys,
+    CcmKeys,
+    Ins,
+    Sw,
+    Tag,
+    cbc_decrypt,
+    cbc_encrypt,
+    ccm_open,
+    ccm_seal,
+    tlv,
+)
 
 PIN_TRIES = 3
 PUK_TRIES = 5
@@ -91,16 +104,57 @@ def revived(fields: Any) -> Flash:  # noqa: ANN401 -- whatever was kept, checked
     return Flash(**fields | {each: Code(**fields[each]) for each in ("pin", "duress", "puk")})
 
 
-class Channel(Protocol):
-    """The card's end of a channel."""
+class CbcCardChannel:
+    """The card's end of a 3.x channel."""
+
+    def __init__(self, keys: CbcKeys, iv: bytes) -> None:
+        """Begin with the initial vector the host was told."""
+        self._keys = keys
+        self._iv = iv
 
     def unwrap(self, apdu: bytes) -> Request:
-        """Open a command; raises Refusal where it is not of this channel."""
-        ...
+        """Check the MAC, then decrypt; the MAC is the vector from then on."""
+        request = Request.read(apdu)
+        mac, ciphertext = request.data[:BLOCK], request.data[BLOCK:]
+        if not ciphertext or len(ciphertext) % BLOCK:
+            raise Refusal(Sw.SECURITY)
+        if not hmac.compare_digest(mac, self._keys.mac(apdu[:5], ciphertext)):
+            raise Refusal(Sw.SECURITY)
+        try:
+            plain = cbc_decrypt(self._keys.cipher_key, self._iv, ciphertext)
+        except ValueError:
+            raise Refusal(Sw.SECURITY) from None
+        self._iv = mac
+        return request._replace(data=plain)
 
     def wrap(self, data: bytes, sw: int) -> bytes:
-        """Return data and status word as they leave the card."""
-        ...
+        """Encrypt data and status word under the last vector, whoever set it."""
+        ciphertext = cbc_encrypt(self._keys.cipher_key, self._iv, data + sw.to_bytes(2))
+        self._iv = self._keys.answer_mac(ciphertext)
+        return self._iv + ciphertext
+
+
+class CcmCardChannel:
+    """The card's end of a 4.0 channel."""
+
+    def __init__(self, keys: CcmKeys) -> None:
+        """Begin at counter 0."""
+        self._keys = keys
+        self._counter = 0
+
+    def unwrap(self, apdu: bytes) -> Request:
+        """Open what SECURED carries."""
+        try:
+            inner = ccm_open(self._keys.to_card, self._counter, Request.read(apdu).data)
+        except ValueError:
+            raise Refusal(Sw.SECURITY) from None
+        return Request.read(inner)
+
+    def wrap(self, data: bytes, sw: int) -> bytes:
+        """Seal data and status word under the command's counter."""
+        sealed = ccm_seal(self._keys.to_host, self._counter, data + sw.to_bytes(2))
+        self._counter += 1
+        return sealed
 
 
 @dataclass
@@ -108,7 +162,7 @@ class Power:
     """Everything that is lost at power-off."""
 
     selected: str = ""
-    channel: Channel | None = field(default=None, repr=False)
+    channel: CbcCardChannel | CcmCardChannel | None = field(default=None, repr=False)
     authenticated: bool = False
     verified: bool = False
     under_duress: bool = False

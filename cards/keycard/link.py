@@ -82,8 +82,13 @@ class Link:
         """Send a command in the channel and return its answer; raises what a refusal means."""
         self._expect_set_up()
         response = self._mended(command)
-        if response.sw == Sw.CONDITIONS:
-            response = self._once_more(command)
+        if response.sw == Sw.CONDITIONS:  # it misses the PIN, its key, or something else
+            if self._pin is None:
+                raise NotUnlocked("the card wants its PIN first")
+            if not answers.parse_status(self._mended(commands.STATUS).data).has_key:
+                raise CardNotInitialised("the card has no key")
+            self._reopened()
+            response = self._mended(command)
         return _accepted(response, command)
 
     def send_once(self, command: Command) -> bytes:
@@ -276,30 +281,30 @@ class Link:
         raise SecureChannelError("the card refuses its channel, twice")
 
     def _reopened(self) -> Channel:
-        """Open the channel and log in again; a card that is reset meanwhile from the beginning."""
+        """Select unless that has just been done, open the channel and log in again.
+
+        A card that is reset meanwhile is opened from the beginning.
+        """
         for _ in range(REOPENED_MAX):
             try:
-                return self._selected_and_opened()
+                if not self._just_selected:
+                    self.select_again()
+                self._just_selected = False
+                channel = self._opened()
+                if self._pin is not None:
+                    self._log_in_again(self._pin, channel)
             except CardReset:
                 pass
             except StatusWordError as refused:
                 if refused.sw not in NOT_SELECTED:
                     raise
+            else:
+                return channel
             self._surroundings.disturbed()
             self._just_selected = False
         raise CardReset(
             f"another program resets the card: its channel was opened {REOPENED_MAX} times in vain"
         )
-
-    def _selected_and_opened(self) -> Channel:
-        """Select unless that has just been done, open the channel and log in again."""
-        if not self._just_selected:
-            self.select_again()
-        self._just_selected = False
-        channel = self._opened()
-        if self._pin is not None:
-            self._log_in_again(self._pin, channel)
-        return channel
 
     def _through(self, command: Command, channel: Channel) -> Response | None:
         """Send a command in a channel; None where the card has none or another one.
@@ -318,15 +323,6 @@ class Link:
         response = channel.unwrap(answer.data)
         self._channel = channel
         return response
-
-    def _once_more(self, command: Command) -> Response:
-        """Find out what condition the card misses: the PIN, its key, or another one."""
-        if self._pin is None:
-            raise NotUnlocked("the card wants its PIN first")
-        if not answers.parse_status(self._mended(commands.STATUS).data).has_key:
-            raise CardNotInitialised("the card has no key")
-        self._reopened()
-        return self._mended(command)
 
     def _log_in_again(self, pin: Pin, channel: Channel) -> None:
         """Present the kept PIN once more; it was right before, so one refusal forgets it."""

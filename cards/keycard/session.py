@@ -1,15 +1,15 @@
 """A Keycard as a card session."""
 
 import contextlib
-import secrets as random
 from collections.abc import Mapping
+from secrets import token_bytes
 from typing import Final
 
 from coincurve import PrivateKey, PublicKeyXOnly
 
 from cards import signature
 from cards.apdu import Command
-from cards.bip32 import fingerprint, master_key, public_child
+from cards.bip32 import PublicNode, fingerprint, master_key, public_child
 from cards.errors import (
     CardError,
     CardNotInitialised,
@@ -64,7 +64,7 @@ class KeycardSession:
         self._link = link
         self._roots = roots
         self._keys: dict[Path, bytes] = {}
-        self._chain_codes: dict[Path, bytes] = {}
+        self._nodes: dict[Path, PublicNode] = {}
 
     def identity(self) -> CardIdentity:
         """Return who the card is, and what its status says just now, if it may be paired with."""
@@ -92,9 +92,13 @@ class KeycardSession:
             self._link.send_once(commands.init_in_channel(commands.credentials(secrets)))
             self._link.select_again()
             return
-        password = secrets.get("pairing")
-        shared = channel.secret_from(password)
-        self._initialise_in_clear(commands.credentials(secrets, shared))
+        shared = channel.secret_from(secrets.get("pairing"))
+        # INIT of 3.x is encrypted once, to the key of the last SELECT.
+        ephemeral, iv = PrivateKey(), token_bytes(IV)
+        key = shared_x(ephemeral, self._link.application.point)
+        ciphertext = cbc_encrypt(key, iv, commands.credentials(secrets, shared))
+        point = ephemeral.public_key.format(compressed=False)
+        exchange(self._link.transport, commands.init(point, iv, ciphertext))
         self._link.select_again()
         if not self._link.pair(shared):
             raise ProtocolError("the card took another pairing password than the one it was given")
@@ -188,10 +192,9 @@ class KeycardSession:
             return ExtendedKey(self._public(path), UNTOLD_CHAIN_CODE, 0, NO_PARENT, 0)
         found = self._extended(path)
         parent = self._public(path[:-1])
-        if path[-1] < HARDENED and path[:-1] in self._chain_codes:
-            expected = public_child(parent, self._chain_codes[path[:-1]], path[-1])
-            if found != expected:
-                raise ProtocolError("the card derived a key that is not its parent's child")
+        above = self._nodes.get(path[:-1])
+        if path[-1] < HARDENED and above and found != public_child(*above, path[-1]):
+            raise ProtocolError("the card derived a key that is not its parent's child")
         return ExtendedKey(*found, len(path), fingerprint(parent), path[-1])
 
     def sign(self, path: Path, digest: bytes) -> bytes:
@@ -217,14 +220,6 @@ class KeycardSession:
         self._forget_keys()
         self._link.transport.close()
 
-    def _initialise_in_clear(self, credentials: bytes) -> None:
-        """INIT of a 3.x card: encrypted once to the key of its last SELECT."""
-        ephemeral, iv = PrivateKey(), random.token_bytes(IV)
-        key = shared_x(ephemeral, self._link.application.point)
-        point = ephemeral.public_key.format(compressed=False)
-        command = commands.init(point, iv, cbc_encrypt(key, iv, credentials))
-        exchange(self._link.transport, command)
-
     def _refuse_second_key(self) -> None:
         if self._link.status().has_key:
             raise NotSupported(NAME, "a second key")
@@ -236,15 +231,15 @@ class KeycardSession:
             self._keys[path] = answers.parse_public_key(answer)
         return self._keys[path]
 
-    def _extended(self, path: Path) -> tuple[bytes, bytes]:
-        """Return compressed key and chain code at a path other than the master's."""
-        if path not in self._chain_codes:
+    def _extended(self, path: Path) -> PublicNode:
+        """Return the node at a path other than the master's."""
+        if path not in self._nodes:
             answer = self._exported(commands.export_extended(path), path)
-            key, chain_code = answers.parse_extended_key(answer)
-            if self._keys.setdefault(path, key) != key:
+            found = answers.parse_extended_key(answer)
+            if self._keys.setdefault(path, found.public_key) != found.public_key:
                 raise ProtocolError("the card derived another key at the same path")
-            self._chain_codes[path] = chain_code
-        return self._keys[path], self._chain_codes[path]
+            self._nodes[path] = found
+        return self._nodes[path]
 
     def _exported(self, command: Command, path: Path) -> bytes:
         try:
@@ -260,7 +255,7 @@ class KeycardSession:
 
     def _forget_keys(self) -> None:
         self._keys.clear()
-        self._chain_codes.clear()
+        self._nodes.clear()
 
 
 class TaprootSession(KeycardSession):

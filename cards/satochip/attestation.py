@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -28,6 +29,15 @@ LENGTH_MAX = 5
 Certificate = x509.Certificate
 
 
+class _Certified(NamedTuple):
+    """What a certificate says, once its chain holds."""
+
+    verdict: Verdict
+    root: str
+    key: bytes
+    chip: str
+
+
 def chip_name(transport: CardTransport) -> str | None:
     """Ask the card manager for the chip's serial numbers; None where it does not tell them.
 
@@ -48,21 +58,15 @@ def attest(link: Link, roots: Roots, chip: str | None) -> Attestation:
     der = _certificate(link)
     if not der:
         return Attestation(Verdict.UNPROVEN, "the card has no certificate")
-    try:
-        device = x509.load_der_x509_certificate(der)
-        known = [x509.load_der_x509_certificate(each) for each in roots.published + roots.test]
-        root = root_of(device, known, datetime.now(UTC))
-        published = root.public_bytes(Encoding.DER) in roots.published
-        key, certified_chip, root_name = _public_key(device), _name(device), _name(root)
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
-        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
-    if key != link.authentikey:
+    certified = _certified(der, roots)
+    if certified.key != link.authentikey:
         raise NotGenuine("its certificate belongs to another card's key")
     nonce = secrets.token_bytes(answers.NONCE)
     card_nonce, signature = answers.parse_proof(link.send(commands.challenge(nonce)))
-    if not verify(key, hashlib.sha256(CHALLENGE + card_nonce + nonce).digest(), signature):
+    digest = hashlib.sha256(CHALLENGE + card_nonce + nonce).digest()
+    if not verify(link.authentikey, digest, signature):
         raise NotGenuine("it answered the challenge with a signature that is not its key's")
-    if chip is not None and chip != certified_chip.lower():
+    if chip is not None and chip != certified.chip.lower():
         raise NotGenuine("its certificate was made for a chip with other serial numbers")
     compared = (
         "its chip told no serial numbers to compare"
@@ -70,8 +74,8 @@ def attest(link: Link, roots: Roots, chip: str | None) -> Attestation:
         else "its chip's serial numbers are the certified ones"
     )
     return Attestation(
-        Verdict.GENUINE if published else Verdict.TEST,
-        f"its certificate ends in {root_name} and it answered a fresh challenge, {compared}",
+        certified.verdict,
+        f"its certificate ends in {certified.root} and it answered a fresh challenge, {compared}",
     )
 
 
@@ -90,6 +94,19 @@ def _certificate(link: Link) -> bytes:
     if len(certificate) != size:
         raise ProtocolError(f"the card's certificate has {len(certificate)} of {size} bytes")
     return certificate
+
+
+def _certified(der: bytes, roots: Roots) -> _Certified:
+    """Read a device certificate and follow its chain to a root; raises NotGenuine."""
+    try:
+        device = x509.load_der_x509_certificate(der)
+        known = [x509.load_der_x509_certificate(each) for each in roots.published + roots.test]
+        root = root_of(device, known, datetime.now(UTC))
+        published = root.public_bytes(Encoding.DER) in roots.published
+        verdict = Verdict.GENUINE if published else Verdict.TEST
+        return _Certified(verdict, _name(root), _public_key(device), _name(device))
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
 
 
 def _public_key(certificate: Certificate) -> bytes:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from coincurve import PrivateKey, PublicKey
+from coincurve import PrivateKey
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from cards.apdu import Response
-from cards.emulation import Emulator, Refusal, kept, random_key, sign_high_or_low
+from cards.emulation import Emulator, Refusal, kept, random_key, shared_x, sign_high_or_low
 from cards.errors import NotSupported
 from cards.satochip import emulator_keys, emulator_memory
 from cards.satochip.emulator_keys import authenticated, prefixed, signed_key
@@ -251,11 +251,8 @@ def open_channel(card: Card, request: Request) -> bytes:
     if point[0] != 4:
         raise Refusal(Sw.INVALID_PARAMETER)
     ephemeral = PrivateKey()
-    try:
-        shared = PublicKey(point[:POINT]).multiply(ephemeral.secret)
-    except ValueError:
-        raise Refusal(Sw.INVALID_PARAMETER) from None
-    card.power.channel = Channel(ChannelKeys.derive(shared.format()[1:]))
+    shared = shared_x(ephemeral.secret, point[:POINT], Sw.INVALID_PARAMETER)
+    card.power.channel = Channel(ChannelKeys.derive(shared))
     return authenticated(card, signed_key(ephemeral.secret))
 
 

@@ -4,11 +4,11 @@ import hashlib
 import hmac
 import secrets
 
-from coincurve import PrivateKey, PublicKey
+from coincurve import PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from cards.bip32 import master_key
-from cards.emulation import Node, Refusal, public_key, sign_high_or_low
+from cards.emulation import Node, Refusal, public_key, shared_x, sign_high_or_low
 from cards.satochip.emulator_memory import (
     Card,
     Handler,
@@ -347,7 +347,7 @@ def import_encrypted(card: Card, request: Request) -> bytes:
     ciphertext, mac = fields.take(fields.short()), fields.prefixed()
     if len(mac) != SHA1_SIZE:
         raise Refusal(Sw.INVALID_PARAMETER)
-    shared = shared_x(card.flash.authentikey, trusted)
+    shared = shared_x(card.flash.authentikey, trusted, Sw.INVALID_PARAMETER)
     key, mac_key = (hmac.digest(shared, use, "sha1") for use in (b"seckey", b"secmac"))
     digest = hashlib.sha256(header + ciphertext).digest()
     if not hmac.compare_digest(hmac.digest(mac_key, digest, "sha1"), mac):
@@ -365,14 +365,6 @@ def import_encrypted(card: Card, request: Request) -> bytes:
         raise Refusal(Sw.INVALID_PARAMETER)
     card.flash.second_factor, card.flash.amount_limit = secret, 0
     return b""
-
-
-def shared_x(secret: bytes, public: bytes) -> bytes:
-    """Return the x coordinate of the Diffie-Hellman point; refuses a point off the curve."""
-    try:
-        return PublicKey(public).multiply(PrivateKey(secret).secret).format()[1:]
-    except ValueError:
-        raise Refusal(Sw.INVALID_PARAMETER) from None
 
 
 def _trusted(card: Card) -> bytes:

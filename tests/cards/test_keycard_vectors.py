@@ -14,7 +14,8 @@ from cards.errors import NotGenuine, ProtocolError, SecureChannelError
 from cards.keycard import answers, attestation, channel, commands, wire
 from cards.keycard.answers import Certificate
 from cards.keycard.channel import CbcChannel, CcmChannel
-from cards.keycard.emulator import CcmCardChannel, emulate
+from cards.keycard.emulator import emulate
+from cards.keycard.emulator_memory import CcmCardChannel
 from cards.keycard.roots import MAKERS_KEY, ROOTS, TEST_KEY, TEST_PRIVATE_KEY
 from cards.pin import Pin, Secret
 from tests.cards.keycard_host import Host, steps

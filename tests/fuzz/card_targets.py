@@ -21,7 +21,7 @@ from cards.detection import detect
 from cards.errors import CardError
 from cards.family import EmulatedCard, Surroundings, TransientMemory, families
 from cards.keycard import answers as keycard_answers
-from cards.keycard import emulator as keycard_channels
+from cards.keycard import emulator_memory as keycard_channels
 from cards.keycard.channel import Pairing
 from cards.pin import Pin
 from cards.satochip import answers as satochip_answers
