@@ -55,6 +55,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def in_groups(text: str, size: int) -> list[str]:
+    """Return a text in pieces of so many characters, the last as long as it is."""
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
 def sats(amount: int) -> str:
     """Return an amount for people: satoshis in groups of three."""
     return f"{amount:,} sat".replace(",", " ")

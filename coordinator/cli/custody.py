@@ -219,10 +219,10 @@ def record(
     new_event = custody_log.NewEvent(item, event, at, seal, by, when, note, photo)
     with context.book.begin() as db:
         written, told = custody_log.record(db, new_event)
-        left = response.told(db, custody_log.item_named(db, item), event)
+        left = response.after(db, custody_log.item_named(db, item), event)
     notices = sentences(told)
     lines = [f"event {written.id}: {written.item} {event}", *notices, written.hash]
-    if left is None or not left.effects:
+    if not left.effects:
         return Result({"event": written, "notices": notices}, lines)
     document = {"event": written, "notices": notices, **response_document(left)}
     return Result(document, [*lines, *response_lines(left)])

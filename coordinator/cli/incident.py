@@ -35,7 +35,7 @@ def _verb(event: str) -> Callable[..., Result]:
             item = card_book.card_named(db, label).item
             new_event = custody_log.NewEvent(f"card:{label}", event, when=when, note=note)
             written, told = custody_log.record(db, new_event)
-            left = response.after(db, [item], event)
+            left = response.after(db, item, event)
         notices = sentences(told)
         document = {"card": label, "event": written, "notices": notices, **response_document(left)}
         lines = [f"card {label}: recorded as {event}", *notices]

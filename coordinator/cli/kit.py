@@ -140,6 +140,7 @@ def recover(
     Example: cardquorum recover kit/family-descriptor.txt --name family
     """
     from coordinator.cli.vault import imported_document, imported_lines, looked_lines
+    from coordinator.custody.descriptor_copies import digest_of
     from coordinator.recovery import recover as recovering
     from coordinator.vault import vaults
 
@@ -153,8 +154,9 @@ def recover(
             found = vaults.import_text(context.home, db, plan, text=descriptor, checksum=checksum)
         shown = vaults.shown(context.home, db, found.vault)
         first = recovering.first_addresses(found.vault)
-        digest = recovering.digest(found.vault)
-    doubts = sentences(recovering.doubts(data))
+        digest = digest_of(found.vault.descriptor).hex()
+    encrypted = recovering.is_encrypted(data)
+    doubts = sentences([recovering.WRITER_UNKNOWN] if encrypted else [])
     lines = [
         *imported_lines(found, shown),
         f"vault {shown.name}: {shown.threshold}-of-{shown.total}, "

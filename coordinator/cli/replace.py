@@ -52,8 +52,8 @@ def start(
     with suppress(NotLooked, ChainError):
         # The successor is made in any case; what the old vault holds is swept once it is known.
         context.look_first(vault)
-    with context.database.begin() as db:
-        urgent = replacement.is_urgent(db, vault)
+    with context.vault(vault) as (db, record):
+        urgent = replacement.is_urgent(db, record)
     rate = context.fee_rate(feerate, target, blocks=1 if urgent else TARGET_BLOCKS).feerate
     with context.database.begin() as db:
         return _shown(

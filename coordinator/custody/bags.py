@@ -43,12 +43,12 @@ def bag_of(events: Iterable[CustodyEvent]) -> BagFacts | None:
     return bag
 
 
-def contents(db: Session, bag: Item) -> list[Item]:
-    """Return what lies sealed in a bag, by the book; what shares its fate."""
+def contents(db: Session, bag: Item, *, opened: bool = False) -> list[Item]:
+    """Return what lies sealed in a bag, by the book, or in one that is `opened` by now."""
     found = []
     for item in custody_book.all_items(db):
         sealed = bag_of(custody_book.events_of(db, item)) if item.kind != BAG else None
-        if sealed is not None and sealed.serial == bag.name and sealed.opened is None:
+        if sealed is not None and sealed.serial == bag.name and (opened or sealed.opened is None):
             found.append(item)
     return found
 

@@ -75,6 +75,12 @@ def where_is(db: Session, item: Item) -> Whereabouts:
     return whereabouts(custody_book.events_of(db, item))
 
 
+def last_place(db: Session, item: Item) -> Location | None:
+    """Return where a thing was last, wherever it is now."""
+    places = [event.location for event in custody_book.events_of(db, item) if event.location]
+    return places[-1] if places else None
+
+
 def behind_clock(db: Session, now: datetime) -> Notice | None:
     """Return a notice where this computer's clock is before the last event recorded."""
     last = custody_book.last_recorded(db)

@@ -14,13 +14,12 @@ from coordinator.shown_text import counted
 from coordinator.signing.missing_cards import wanted_cards
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
-from coordinator.wallet.overview import CeremonyLine, ceremony_line
+from coordinator.wallet.overview import NEXT_VERB, CeremonyLine, ceremony_line
 from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage.model import Ceremony, Vault
 
-NEXT_VERB: Final = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
 NEAREST: Final = ("broadcast", "final", "complete", "collecting", "confirmed")
 
 

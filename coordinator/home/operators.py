@@ -17,7 +17,7 @@ from coordinator.home import approvals
 from coordinator.home.own_operator import own_name
 from coordinator.home.settings import Home, write_settings
 from coordinator.names import checked_name
-from coordinator.shown_text import visible
+from coordinator.shown_text import in_groups, visible
 from storage import statements
 from storage.errors import NotFound, StatementBroken
 
@@ -94,7 +94,7 @@ def own(home: Home) -> Listed:
 def fingerprint(public_key: bytes) -> str:
     """Return what people compare of a key: 128 bits of its SHA-256, in groups of four digits."""
     digits = hashlib.sha256(FINGERPRINT_TAG + public_key).hexdigest()[:32]
-    return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+    return " ".join(in_groups(digits, 4))
 
 
 def known(home: Home) -> dict[bytes, str]:

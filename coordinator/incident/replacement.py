@@ -1,6 +1,6 @@
 """A card is gone: a vault without its key takes the old one's place, and the coins go there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -23,16 +23,15 @@ from coordinator.wallet import scans
 from coordinator.wallet.balance import balance
 from coordinator.wallet.coins import spendable
 from coordinator.wallet.coins_left import coins_left
+from coordinator.wallet.overview import NEXT_VERB
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
-from storage import custody as custody_book
 from storage import descriptors as copy_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import NotFound
-from storage.model import Card, Item, Key, Succession, Vault
+from storage.model import Item, Key, Succession, Vault
 
-NEXT_BLOCK = 1
 CODE = "replace"
 WHY = "a card of the vault is gone: only coins at the keys of another vault are safe from it"
 DONE, OPEN, WAITING = State.DONE, State.OPEN, State.WAITING
@@ -63,36 +62,25 @@ def plan(db: Session, name: str, card: str) -> Replacing:
     succession = succession_book.succession_of(db, vault)
     if succession is not None:
         return show(db, name)
-    gone, urgent = _key_gone(db, vault, card), _urgent(db, vault)
-    new = Need("NEW")
+    gone, urgent = _key_gone(db, vault, card), is_urgent(db, vault)
+    new, steps = Need("NEW"), list[Step]()
+    if urgent:
+        out = ("spend", "create", name, "--drain", Need("ADDRESS"), "--target", "1")
+        what = (
+            "a thief may have a quorum: if no new card is at hand, send all to any vault or "
+            "address whose keys he cannot have"
+        )
+        steps.append(_step(what, OPEN, out))
     set_up = ("card", "setup", new, "--generate")
-    make = _step(f"set up a new card in place of {card}", OPEN, set_up)
-    succeed = _step(
-        f"make the vault that takes the place of {name}, and the payment of all its coins to it",
-        WAITING,
-        ("replace", "start", name, "--card", card, "--with", new),
-    )
-    first = [_leave(vault)] if urgent else []
-    later = [_step(what, WAITING) for what in _later(db, vault, gone, urgent=urgent)]
-    return Replacing(name, card, None, None, urgent, [*first, make, succeed, *later])
-
-
-def _leave(vault: Vault) -> Step:
-    """Return the way out that needs no new card."""
-    drain = ("--drain", Need("ADDRESS"), "--target", str(NEXT_BLOCK))
-    return _step(
-        "a thief may have a quorum: if no new card is at hand, send all to any vault or address "
-        "whose keys he cannot have",
-        OPEN,
-        ("spend", "create", vault.name, *drain),
-    )
-
-
-def _later(db: Session, vault: Vault, gone: Key, *, urgent: bool) -> Iterator[str]:
-    prove, sweep = "prove every key of the new vault", "sign and send the payment"
-    yield from (sweep, prove) if urgent else (prove, sweep)
-    for item in [*_to_withdraw(gone), *descriptor_copies.about(db, vault)]:
-        yield f"take back {custody_log.item_name(item)}"
+    steps.append(_step(f"set up a new card in place of {card}", OPEN, set_up))
+    what = f"make the vault that takes the place of {name}, and the payment of all its coins to it"
+    steps.append(_step(what, WAITING, ("replace", "start", name, "--card", card, "--with", new)))
+    prove, pay = "prove every key of the new vault", "sign and send the payment"
+    lying = [*_to_withdraw(gone), *descriptor_copies.about(db, vault)]
+    back = [f"take back {custody_log.item_name(item)}" for item in lying]
+    later = [pay, prove, *back] if urgent else [prove, pay, *back]
+    steps += [_step(what, WAITING) for what in later]
+    return Replacing(name, card, None, None, urgent, steps)
 
 
 def start(
@@ -116,7 +104,9 @@ def start(
     key = card_book.key_of_card(db, new, home.network)
     if any(each.key_id == key.id for each in vault.every_key):
         raise UsageError(f"card {new} carries a key of vault {name} already")
-    _refuse_gone(db, new_card)
+    lost = custody_log.where_is(db, new_card.item).gone
+    if lost is not None:
+        raise UsageError(f"card {new} is recorded as {lost}: it cannot take a place")
     successor = vaults.succeed(home, db, vault, gone=_key_gone(db, vault, gone), new=key)
     succession = Succession(
         vault=vault, successor=successor, card=gone_card, new_card=new_card, started_at=clock.now()
@@ -124,12 +114,6 @@ def start(
     succession_book.add_succession(db, succession)
     _pay_over(home, db, succession, feerate=feerate, accepted=accepted)
     return show(db, name)
-
-
-def _refuse_gone(db: Session, card: Card) -> None:
-    gone = custody_log.where_is(db, card.item).gone
-    if gone is not None:
-        raise UsageError(f"card {card.label} is recorded as {gone}: it cannot take a place")
 
 
 def sweep(
@@ -179,7 +163,7 @@ def show(db: Session, name: str) -> Replacing:
         succession.card.label,
         succession.successor.name,
         succession.ceremony.public_id if succession.ceremony else None,
-        _urgent(db, succession.vault),
+        is_urgent(db, succession.vault),
         _steps(db, succession),
     )
 
@@ -190,7 +174,7 @@ def _steps(db: Session, succession: Succession) -> list[Step]:
     return [
         _step(f"card {succession.new_card.label} is set up and enrolled", DONE),
         _step(f"vault {succession.successor.name} is made", DONE),
-        *([*paid, prove] if _urgent(db, succession.vault) else [prove, *paid]),
+        *([*paid, prove] if is_urgent(db, succession.vault) else [prove, *paid]),
         *_papers(db, succession, moved=all(step.state == DONE for step in paid)),
     ]
 
@@ -223,9 +207,7 @@ def _paid(db: Session, succession: Succession) -> Iterator[Step]:
     """Yield how far the coins are, and what came to the old vault since."""
     record, old = succession.ceremony, succession.vault
     if record is not None:
-        verb = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}.get(
-            record.state
-        )
+        verb = NEXT_VERB.get(record.state)
         what = f"payment {record.public_id} of its coins to {succession.successor.name}"
         yield _step(
             f"{what} is {record.state}",
@@ -235,8 +217,7 @@ def _paid(db: Session, succession: Succession) -> Iterator[Step]:
     if not scans.looked(db, old).known:
         what = f"look for the coins of vault {old.name}, which nobody did yet"
         yield _step(what, OPEN, ("sync", old.name))
-    owned = balance(db, old)
-    left = owned.free_sats
+    left = balance(db, old).free_sats
     if left > 0:
         yield _step(
             f"{left} sat are at addresses of vault {old.name}, which is only watched",
@@ -265,17 +246,15 @@ def _papers(db: Session, succession: Succession, *, moved: bool) -> Iterator[Ste
         state = DONE if place.gone == "destroyed" else OPEN if moved else WAITING
         shown = () if state == DONE else ("replace", "done", name)
         yield _step(f"take back {name}{where}", state, shown, item=name)
-    having = {_lay(db, item) for item in descriptor_copies.about(db, new)}
-    for location in sorted(filter(None, having.union(_lay(db, item) for item in kept))):
+    having = _last_places(db, descriptor_copies.about(db, new))
+    for location in sorted(having | _last_places(db, kept)):
         words = ("kit", new.name, "--out", Need("DIR"), "--location", location)
         what = f"put a copy of vault {new.name} at {location}"
         yield _step(what, DONE) if location in having else _step(what, OPEN, words)
 
 
-def _lay(db: Session, item: Item) -> str | None:
-    """Return where a thing was last, wherever it is now."""
-    places = [event.location.name for event in custody_book.events_of(db, item) if event.location]
-    return places[-1] if places else None
+def _last_places(db: Session, items: Iterable[Item]) -> set[str]:
+    return {place.name for item in items if (place := custody_log.last_place(db, item))}
 
 
 def _to_withdraw(gone: Key) -> list[Item]:
@@ -300,12 +279,7 @@ def withdrawn(db: Session, text: str) -> custody_log.EventLine:
     ).event
 
 
-def is_urgent(db: Session, name: str) -> bool:
-    """Tell whether a thief may have a quorum of a vault."""
-    return _urgent(db, vault_book.vault_named(db, name))
-
-
-def _urgent(db: Session, vault: Vault) -> bool:
+def is_urgent(db: Session, vault: Vault) -> bool:
     """Tell whether what is lost or stolen may be a quorum, its PINs known or not."""
     facts = vault_facts(db, vault)
     return quorum_taken(exposure_of(facts, codes=False)) is not None

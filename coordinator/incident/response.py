@@ -25,13 +25,13 @@ from coordinator.notices import Severity
 from storage import card_secrets as secret_book
 from storage import custody as custody_book
 from storage import vaults as vault_book
-from storage.model import Item, Location
+from storage.model import Item
 
-TELLING: Final = frozenset({"lost", "stolen", "found", "destroyed", "opened"})
 NOW, DAY, WEEK, MONTH = 0, 24, 7 * 24, 30 * 24
 CODE: Final = "incident"
 WHY: Final = "something that brings a key back is not where it was"
 DUE: Final = {"stolen": DAY, "opened": DAY, "lost": WEEK, "destroyed": MONTH, "found": DAY}
+"""Within how many hours a person acts after an event that tells something; no other does."""
 
 
 class Effect(NamedTuple):
@@ -59,20 +59,21 @@ class IncidentResponse:
 
 
 class _Case(NamedTuple):
-    """One vault, and what of it the event is about."""
+    """One vault, and what the event costs it."""
 
     facts: VaultFacts
-    subjects: Collection[str]
     effect: Effect
 
 
-def after(db: Session, items: Sequence[Item], event: str) -> IncidentResponse:
+def after(db: Session, item: Item, event: str) -> IncidentResponse:
     """Say where an event that is in the book already leaves the vaults; empty where it matters not.
 
-    What was in bags that are open is taken to be in the thief's hands.
+    What happens to a bag happens to all that is in it. What was in bags that are open is taken to
+    be in the thief's hands.
     """
-    subjects = {custody_log.item_name(item) for item in items}
-    cases = list(_cases(db, subjects, event))
+    items = bags.contents(db, item, opened=True) if item.kind == bags.BAG else [item]
+    subjects = {custody_log.item_name(each) for each in items}
+    cases = list(_cases(db, subjects, event)) if event in DUE else []
     struck = [
         carrier
         for case in cases
@@ -92,16 +93,13 @@ def _cases(db: Session, subjects: set[str], event: str) -> Iterator[_Case]:
     for vault in vault_book.all_vaults(db):
         if vault.retired_at is not None:
             continue
-        facts = vault_facts(db, vault)
-        if not subjects.isdisjoint(carrier.subject for carrier in facts.carriers()):
-            taken = {*subjects, *_in_open_bags(facts)} if event == "opened" else ()
-            yield _Case(facts, subjects, _effect(facts, taken))
-
-
-def _in_open_bags(facts: VaultFacts) -> Iterator[str]:
-    for carrier in facts.carriers():
-        if carrier.bag is not None and (carrier.bag.opened or carrier.bag.other):
-            yield carrier.subject
+        facts, taken = vault_facts(db, vault), set[str]()
+        if subjects.isdisjoint(carrier.subject for carrier in facts.carriers()):
+            continue
+        if event == "opened":
+            bagged = [(each.subject, each.bag) for each in facts.carriers() if each.bag is not None]
+            taken = {*subjects, *(name for name, bag in bagged if bag.opened or bag.other)}
+        yield _Case(facts, _effect(facts, taken))
 
 
 def _effect(facts: VaultFacts, taken: Collection[str]) -> Effect:
@@ -140,8 +138,9 @@ def _steps(
     if event in {"stolen", "opened"}:
         yield from _codes_beside(db, items)
     for case in cases:
-        yield from _fetch(db, case, NOW if case in urgent else DUE[event])
-        yield from _replace(case, items, NOW if case in urgent else DUE[event])
+        hours = NOW if case in urgent else DUE[event]
+        yield from _fetch(db, case, items, hours=hours)
+        yield from _replace(case, items, hours)
     for case in cases:
         yield _step(
             f"see what is left to mend in vault {case.facts.name}",
@@ -186,7 +185,7 @@ def _record(item: Item, event: str) -> tuple[str, ...]:
 
 def _codes_beside(db: Session, items: Iterable[Item]) -> Iterator[Step]:
     """Yield the changes of PINs that were written where the thing was taken from."""
-    places = {place.id: place for item in items if (place := _last_place(db, item)) is not None}
+    places = {place.id for item in items if (place := custody_log.last_place(db, item))}
     for secret in secret_book.all_secrets(db):
         beside = [place.name for place in secret.written_at if place.id in places]
         gone = custody_log.where_is(db, secret.card.item).gone
@@ -199,39 +198,34 @@ def _codes_beside(db: Session, items: Iterable[Item]) -> Iterator[Step]:
             )
 
 
-def _last_place(db: Session, item: Item) -> Location | None:
-    places = [event.location for event in custody_book.events_of(db, item) if event.location]
-    return places[-1] if places else None
-
-
-def _fetch(db: Session, case: _Case, hours: int) -> Iterator[Step]:
+def _fetch(db: Session, case: _Case, items: Sequence[Item], *, hours: int) -> Iterator[Step]:
     """Yield the visits that bring a quorum together, the soonest possible first."""
+    gone = {custody_log.item_name(item) for item in items}
     if not case.effect.can_spend:
         yield _step(
             f"vault {case.facts.name} has {keys(case.effect.keys_left)} left and "
             f"{case.effect.threshold} are needed: find a card, its backup or its PIN",
-            ("custody", "log", min(case.subjects)),
+            ("custody", "log", min(gone)),
             NOW,
         )
         return
     lead = {place.name: place.lead_hours for place in custody_book.all_locations(db)}
-    nearest = [
-        _nearest(cosigner.carriers, case.subjects, lead) for cosigner in case.facts.cosigners
-    ]
-    reached = sorted((lead.get(c.location or "") or 0, c.subject, c) for c in nearest if c)
-    for ahead, subject, carrier in reached[: case.facts.threshold]:
+
+    def ahead_of(carrier: CarrierFacts) -> int:
+        return lead.get(carrier.location or "") or 0
+
+    nearest = []
+    for cosigner in case.facts.cosigners:
+        left = [c for c in cosigner.carriers if c.gone is None and c.card and c.subject not in gone]
+        nearest += sorted(left, key=ahead_of)[:1]
+    nearest.sort(key=lambda each: (ahead_of(each), each.subject))
+    for carrier in nearest[: case.facts.threshold]:
+        ahead = ahead_of(carrier)
         where = f" from {carrier.location}" if carrier.location else ""
         told = f", to be told {ahead} hours ahead" if ahead else ""
         tried = ("card", "check", carrier.name, "--pin")
-        yield _step(f"have {subject} at hand{where}{told}, and try it", tried, max(hours, ahead))
-
-
-def _nearest(
-    carriers: Iterable[CarrierFacts], without: Collection[str], lead: dict[str, int | None]
-) -> CarrierFacts | None:
-    """Return the card of a key that is reached soonest."""
-    left = [c for c in carriers if c.gone is None and c.card and c.subject not in without]
-    return min(left, key=lambda each: lead.get(each.location or "") or 0, default=None)
+        what = f"have {carrier.subject} at hand{where}{told}, and try it"
+        yield _step(what, tried, max(hours, ahead))
 
 
 def _replace(case: _Case, items: Iterable[Item], hours: int) -> Iterator[Step]:
@@ -243,21 +237,6 @@ def _replace(case: _Case, items: Iterable[Item], hours: int) -> Iterator[Step]:
                 ("replace", "plan", case.facts.name, "--card", item.name),
                 hours,
             )
-
-
-def told(db: Session, item: Item, event: str) -> IncidentResponse | None:
-    """Say what an event leaves, of a thing or a bag with all that is in it; None where nothing."""
-    if event not in TELLING:
-        return None
-    items = [item]
-    if item.kind == bags.BAG:
-        items = [each for each in custody_book.all_items(db) if _came_along(db, each, item)]
-    return after(db, items, event) if items else None
-
-
-def _came_along(db: Session, item: Item, bag: Item) -> bool:
-    sealed = bags.bag_of(custody_book.events_of(db, item)) if item.kind != bags.BAG else None
-    return sealed is not None and sealed.serial == bag.name
 
 
 def hours_text(hours: int | None) -> str:

@@ -4,8 +4,8 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,14 +16,13 @@ from sqlalchemy.orm import Session
 from cards.family import family_named
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.audit.facts import BANK, CarrierFacts, VaultFacts
+from coordinator.audit.facts import BANK, VaultFacts
 from coordinator.audit.gathering import vault_facts
 from coordinator.audit.place_findings import without_banks
 from coordinator.chain.block_dates import ChainClock, duration
 from coordinator.chain.url import ELECTRUM_SSL, ESPLORA, FILTERS, parse_url
 from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
-from coordinator.custody.card_secrets import pairing
 from coordinator.errors import UsageError
 from coordinator.files import make_folder, write_private
 from coordinator.home.settings import Home
@@ -47,7 +46,7 @@ from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import SealLocked
-from storage.model import BranchKey, Carrier, Cosigner, Vault
+from storage.model import BranchKey, Cosigner, Vault
 
 ADDRESSES = 3
 HELPERS = 2
@@ -188,7 +187,8 @@ def _notices(
             "whoever finds one finds the way to the others; keep it elsewhere",
             subjects=(f"location:{wanted.location}",),
         )
-    if audience is Audience.LOCKED and wanted.location in _open_places(facts):
+    open_places = {place.name for place in facts.places.values() if place.kind != BANK}
+    if audience is Audience.LOCKED and wanted.location in open_places:
         yield Notice(
             "kit_in_open_place",
             Severity.WARNING,
@@ -196,10 +196,6 @@ def _notices(
             "vault's money; --for open prints one that needs a card to be read",
             subjects=(f"location:{wanted.location}",),
         )
-
-
-def _open_places(facts: VaultFacts) -> set[str]:
-    return {place.name for place in facts.places.values() if place.kind != BANK}
 
 
 def kit_of(
@@ -214,6 +210,7 @@ def kit_of(
     secret = audience is not Audience.LOCKED
     version = policy_checksum(policy)
     here = f"cardquorum {metadata.version('cardquorum')}"
+    reachable = parse_url(home.chain).scheme in REACHABLE
     above, _, below = wanted.message.partition("\n---\n")
     return Kit(
         vault=vault.name,
@@ -231,7 +228,7 @@ def kit_of(
         timestamp=int(begun.timestamp()) if begun else 0,
         program=here,
         letter=letters.written(
-            replace(_letter_facts(facts, wanted, audience), later=_later_hands(db, vault, wanted))
+            _letter_facts(facts, wanted, audience, later=_later_hands(db, vault, wanted))
         ),
         steps=StepsFacts(
             vault=vault.name,
@@ -239,7 +236,8 @@ def kit_of(
             threshold=vault.threshold,
             cards=list(_cards_on_paper(db, vault, vault.cosigners)),
             checksum=version,
-            chain=_chain(home),
+            # Whom to ask from another computer: as here where that can be reached.
+            chain=home.chain if reachable else SERVERS[home.network],
             program=f"cardquorum {program.version}" if program else here,
             file=f"{vault.name}-{'encrypted' if secret else 'descriptor'}.txt",
             secret=secret,
@@ -258,9 +256,14 @@ def kit_of(
     )
 
 
-def _letter_facts(facts: VaultFacts, wanted: Wanted, audience: Audience) -> LetterFacts:
-    on_cards = all(each.on_card_here for each in facts.cosigners)
-    told = audience is Audience.EXECUTOR
+def _letter_facts(
+    facts: VaultFacts, wanted: Wanted, audience: Audience, *, later: Sequence[LaterHands]
+) -> LetterFacts:
+    on_cards, borne = all(each.on_card_here for each in facts.cosigners), without_banks(facts)
+    cards = []
+    for carrier, _ in facts.cards() if audience is Audience.EXECUTOR else ():
+        place = facts.places.get(carrier.location or "")
+        cards.append(CardPlace(carrier.name, carrier.location, place.holder if place else None))
     return LetterFacts(
         audience=audience,
         threshold=facts.threshold,
@@ -269,15 +272,10 @@ def _letter_facts(facts: VaultFacts, wanted: Wanted, audience: Audience) -> Lett
         date=clock.now().date().isoformat(),
         tried=facts.drilled_at.date().isoformat() if facts.drilled_at else None,
         contacts=wanted.contacts,
-        cards=[_card_place(facts, carrier) for carrier, _ in facts.cards()] if told else (),
-        without_bank=_within_reach(facts, on_cards=on_cards),
+        cards=cards,
+        without_bank=None if borne and not on_cards else borne,  # of other keys nobody knows it
+        later=later,
     )
-
-
-def _within_reach(facts: VaultFacts, *, on_cards: bool) -> bool | None:
-    """Tell whether a shut bank is borne; nobody knows it where keys are kept elsewhere."""
-    borne = without_banks(facts)
-    return None if borne and not on_cards else borne
 
 
 def _later_steps(db: Session, vault: Vault) -> Iterator[LaterSteps]:
@@ -315,16 +313,6 @@ def _since(line: BranchLine, seen: ChainClock | None) -> str | None:
     return seen.about(line.opens.height) if seen is not None and line.opens is not None else None
 
 
-def _card_place(facts: VaultFacts, carrier: CarrierFacts) -> CardPlace:
-    place = facts.places.get(carrier.location or "")
-    return CardPlace(carrier.name, carrier.location, place.holder if place else None)
-
-
-def _chain(home: Home) -> str:
-    """Return whom to ask for the coins from another computer: as here where that can be reached."""
-    return home.chain if parse_url(home.chain).scheme in REACHABLE else SERVERS[home.network]
-
-
 def _cards_on_paper(
     db: Session, vault: Vault, keys: Sequence[Cosigner | BranchKey]
 ) -> Iterator[CardOnPaper]:
@@ -356,30 +344,23 @@ def encrypted(vault: Vault) -> bytes:
 
 
 def _on_paper(db: Session, cosigner: Cosigner | BranchKey) -> KeyOnPaper:
-    carriers = [_carried(db, carrier) for carrier in cosigner.key.carriers]
+    carriers, notes = [], []
+    for carrier in cosigner.key.carriers:
+        item, card = carrier.item, card_book.card_of_item(db, carrier.item)
+        made = f" ({card.family} {card.version})" if card else ""
+        carriers.append(f"{item.kind} {item.name}{made}")
+        paired = card_secrets.pairing(db, card) if card else None
+        if paired is not None:
+            notes.append(f"{item.name} {PAIRS[paired]}")
+        if item.kind in OPENED_BY:
+            notes.append(OPENED_BY[item.kind])
     return KeyOnPaper(
         cosigner.label,
         ", ".join(carriers) or "held elsewhere",
         cosigner.key.fingerprint.hex(),
         cosigner.key.path,
-        "; ".join(_notes(db, cosigner.key.carriers)),
+        "; ".join(notes),
     )
-
-
-def _carried(db: Session, carrier: Carrier) -> str:
-    card = card_book.card_of_item(db, carrier.item)
-    made = f" ({card.family} {card.version})" if card else ""
-    return f"{carrier.item.kind} {carrier.item.name}{made}"
-
-
-def _notes(db: Session, carriers: Iterable[Carrier]) -> Iterator[str]:
-    for carrier in carriers:
-        card = card_book.card_of_item(db, carrier.item)
-        paired = pairing(db, card) if card else None
-        if paired is not None:
-            yield f"{carrier.item.name} {PAIRS[paired]}"
-        if carrier.item.kind in OPENED_BY:
-            yield OPENED_BY[carrier.item.kind]
 
 
 def _places(db: Session, vault: Vault) -> Iterator[tuple[str, str]]:

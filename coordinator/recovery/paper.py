@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -26,7 +26,7 @@ from coordinator.interop import bbqr
 from coordinator.recovery import steps, typed_lines
 from coordinator.recovery.letter import BLANK, LIST_HEAD, Letter
 from coordinator.recovery.steps import StepsFacts
-from coordinator.shown_text import visible
+from coordinator.shown_text import in_groups, visible
 
 PAPERS: Final = {"a4": pagesizes.A4, "letter": pagesizes.LETTER}
 MARGIN: Final = 18 * mm
@@ -192,7 +192,9 @@ def _story(kit: Kit, ends: list[int]) -> Iterator[Flowable]:
     yield Paragraph(_escaped(f"Technical pages: vault {kit.vault}{where}"), TITLE)
     yield from _what_this_is(kit)
     yield from _needed(kit)
-    yield from _later_steps(kit)
+    for later in kit.steps.later:
+        yield Paragraph(_escaped(f"With the later keys ({later.name})"), STEP_HEADING)
+        yield from _numbered(steps.with_later_keys(kit.steps, later))
     yield from _descriptor(kit)
     yield from _codes(kit)
     if not kit.secret:
@@ -250,25 +252,18 @@ def _steps(kit: Kit) -> Iterator[Flowable]:
         ("With Sparrow", steps.with_sparrow(facts)),
     ):
         yield Paragraph(title, STEP_HEADING)
-        for at, step in enumerate(listed, 1):
-            yield KeepTogether(list(_step(at, step)))
+        yield from _numbered(listed)
 
 
-def _later_steps(kit: Kit) -> Iterator[Flowable]:
-    """Yield the steps of each branch that opens later."""
-    for later in kit.steps.later:
-        yield Paragraph(_escaped(f"With the later keys ({later.name})"), STEP_HEADING)
-        for at, step in enumerate(steps.with_later_keys(kit.steps, later), 1):
-            yield KeepTogether(list(_step(at, step)))
-
-
-def _step(at: int, step: steps.Step) -> Iterator[Flowable]:
-    yield Paragraph(f"{at}. {_escaped(step.what)}", STEP)
-    for command in (step.command or "").splitlines():
-        for line in folded(command):
-            yield Paragraph(_escaped(line), COMMAND)
-    if step.result is not None:
-        yield Paragraph(f"<i>{_escaped(step.result)}</i>", RESULT)
+def _numbered(listed: Iterable[steps.Step]) -> Iterator[Flowable]:
+    """Yield steps, each whole on one page."""
+    for at, step in enumerate(listed, 1):
+        told: list[Flowable] = [Paragraph(f"{at}. {_escaped(step.what)}", STEP)]
+        for command in (step.command or "").splitlines():
+            told += [Paragraph(_escaped(line), COMMAND) for line in folded(command)]
+        if step.result is not None:
+            told.append(Paragraph(f"<i>{_escaped(step.result)}</i>", RESULT))
+        yield KeepTogether(told)
 
 
 def folded(command: str) -> list[str]:
@@ -354,8 +349,14 @@ def _codes(kit: Kit) -> Iterator[Flowable]:
 
 
 def _core(kit: Kit) -> Iterator[Flowable]:
+    """Yield lines that a shell takes as they are, and what they do."""
     yield Paragraph("How to recover with Bitcoin Core alone", HEADING)
-    for line in _core_commands(kit):
+    program = "bitcoin-cli" + ("" if kit.network == "mainnet" else f" -chain={kit.network}")
+    for line in (
+        f'{program} createwallet vault true true "" false true',
+        f"{program} -rpcwallet=vault importdescriptors \\",
+        f'  \'[{{"desc": "DESCRIPTOR", "timestamp": {kit.timestamp}, "active": true}}]\'',
+    ):
         yield Paragraph(_escaped(line).replace(" ", "&nbsp;"), SMALL_MONO)
     yield Paragraph(
         "DESCRIPTOR is the text of the codes: the lines above without their numbers, blanks and "
@@ -368,15 +369,8 @@ def _core(kit: Kit) -> Iterator[Flowable]:
     )
 
 
-def _core_commands(kit: Kit) -> Iterator[str]:
-    """Yield lines that a shell takes as they are."""
-    program = "bitcoin-cli" + ("" if kit.network == "mainnet" else f" -chain={kit.network}")
-    yield f'{program} createwallet vault true true "" false true'
-    yield f"{program} -rpcwallet=vault importdescriptors \\"
-    yield f'  \'[{{"desc": "DESCRIPTOR", "timestamp": {kit.timestamp}, "active": true}}]\''
-
-
 def _checks(kit: Kit) -> Iterator[Flowable]:
+    digest, head = (" ".join(in_groups(each, HASH_GROUP)) for each in (kit.digest, kit.head))
     rows = [
         *(
             (f"address {index}", address)
@@ -384,15 +378,11 @@ def _checks(kit: Kit) -> Iterator[Flowable]:
         ),
         ("printed", f"{kit.date} by {kit.program}"),
         ("vault", f"version {kit.version}, begun {kit.birthday}"),
-        *([] if kit.secret else [("descriptor", f"SHA-256 {_grouped(kit.digest)}")]),
-        ("custody book", f"head {_grouped(kit.head)}"),
+        *([] if kit.secret else [("descriptor", f"SHA-256 {digest}")]),
+        ("custody book", f"head {head}"),
     ]
     cells = [[Paragraph(name, BODY), Paragraph(_escaped(text), SMALL_MONO)] for name, text in rows]
     yield KeepTogether([Paragraph("To compare", HEADING), _table(cells, widths=[28 * mm, None])])
-
-
-def _grouped(digest: str) -> str:
-    return " ".join(digest[at : at + HASH_GROUP] for at in range(0, len(digest), HASH_GROUP))
 
 
 def _table(

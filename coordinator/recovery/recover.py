@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from sqlalchemy.orm import Session
 
 from coordinator import foreign_text
-from coordinator.custody.descriptor_copies import digest_of
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import stored_policy
@@ -71,19 +70,9 @@ WRITER_UNKNOWN = Notice(
 )
 
 
-def doubts(data: bytes) -> list[Notice]:
-    """Return what a person must know of what they recover from."""
-    return [WRITER_UNKNOWN] if is_encrypted(data) else []
-
-
 def first_addresses(vault: Vault) -> list[str]:
     """Return the addresses that the paper has to compare with."""
     return list(addresses(stored_policy(vault), RECEIVE, range(ADDRESSES)))
-
-
-def digest(vault: Vault) -> str:
-    """Return the SHA-256 of the descriptor, as the paper has it."""
-    return digest_of(vault.descriptor).hex()
 
 
 def _given(home: Home, keys: Iterable[str]) -> list[bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from coordinator.errors import UsageError
+from coordinator.shown_text import in_groups
 
 GROUP: Final = 5
 GROUPS: Final = 8
@@ -32,9 +33,9 @@ class Line(NamedTuple):
 
 def numbered(text: str) -> list[str]:
     """Return the lines of a text that holds no blanks; every code depends on how many there are."""
-    pieces = [text[at : at + WIDTH] for at in range(0, len(text), WIDTH)]
+    pieces = in_groups(text, WIDTH)
     return [
-        f"{number:02} {_grouped(piece)} {code(piece, number, len(pieces))}"
+        f"{number:02} {' '.join(in_groups(piece, GROUP))} {code(piece, number, len(pieces))}"
         for number, piece in enumerate(pieces, 1)
     ]
 
@@ -93,10 +94,6 @@ def code(piece: str, number: int, count: int) -> str:
     said = b"\0".join((TAG, b"%d" % number, b"%d" % count, piece.encode(errors="surrogatepass")))
     bits = int.from_bytes(hashlib.sha256(said).digest()[:3], "big") >> 4
     return "".join(ALPHABET[bits >> shift & 31] for shift in (15, 10, 5, 0))
-
-
-def _grouped(piece: str) -> str:
-    return " ".join(piece[at : at + GROUP] for at in range(0, len(piece), GROUP))
 
 
 def _parsed(line: str) -> Line:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -25,6 +25,10 @@ from storage.database import is_read_only, reading
 from storage.model import Ceremony
 
 Database = sessionmaker[Session]
+
+
+NEXT_VERB: Final = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
+"""The command that moves a payment on, by where it stands."""
 
 
 class Synced(NamedTuple):

@@ -103,7 +103,7 @@ def show(visit: Visit) -> Answer:
 def _left(visit: Visit, label: str, event: str) -> response.IncidentResponse:
     """Return what is still possible without a card that is gone, and what to do now."""
     with visit.context.reading.begin() as db:
-        return response.after(db, [custody_log.item_named(db, f"card:{label}")], event)
+        return response.after(db, custody_log.item_named(db, f"card:{label}"), event)
 
 
 def _road(visit: Visit, report: Report, subject: str) -> str:
@@ -165,7 +165,7 @@ def record(visit: Visit) -> Answer:
         found = custody_log.item_named(db, item)
         new = custody_log.NewEvent(item, event, note=form.get("note", "").strip() or None)
         written = custody_log.record(db, new)
-        left = response.after(db, [found], event)
+        left = response.after(db, found, event)
     said = {
         "item": custody_log.item_name(found),
         "event": event,
@@ -243,7 +243,8 @@ def _postage(visit: Visit) -> int:
     """Return the rate that was typed, else one that moves the money soon, or at once."""
     context, name = visit.context, visit.path["vault"]
     with context.reading.begin() as db:
-        blocks = NOW_BLOCKS if replacement.is_urgent(db, name) else SOON_BLOCKS
+        urgent = replacement.is_urgent(db, vault_book.vault_named(db, name))
+    blocks = NOW_BLOCKS if urgent else SOON_BLOCKS
     with context.chain_lock:
         try:
             with suppress(NotLooked, ChainError):
