@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -19,9 +19,6 @@ from coordinator.cli.options import (
 )
 from coordinator.cli.output import columns
 from coordinator.cli.result import ExitStatus, Result, as_document
-
-if TYPE_CHECKING:
-    from coordinator.vault.drills import Progress
 
 Vault = Annotated[str, typer.Argument(help="the vault")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="the drill", parser=lower_case)]
@@ -53,7 +50,7 @@ def start(context: Context, vault: Vault, accept: Accept = None) -> Result:
 
     context.freshen(vault)
     drill_id = drills.start(context.home, context.database, vault, accepted=accept)
-    return _shown(_progress(context, drill_id))
+    return _shown(context, drill_id)
 
 
 def sign(
@@ -73,14 +70,16 @@ def sign(
     \b
     Example: cardquorum drill sign abcd2345 --emulated blue
     """
-    from coordinator.vault import drills as drilling
+    from coordinator.vault import drills
+    from storage import drills as drill_book
 
-    vault = _progress(context, drill).vault
+    with context.database.begin() as db:
+        vault = drill_book.drill_named(db, drill).vault.name
     attendant, slots, wait_policy = context.cards_offered(
         vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
-    outcomes = drilling.sign(
+    outcomes = drills.sign(
         context.home,
         context.database,
         drill,
@@ -89,7 +88,7 @@ def sign(
         wait_policy=wait_policy,
         accepted=accept,
     )
-    shown = _shown(_progress(context, drill))
+    shown = _shown(context, drill)
     lines = [*map(outcome_line, outcomes), *shown.lines]
     document = as_document(shown.document, cards=[*map(outcome_document, outcomes)])
     return Result(document, lines, worst(outcomes))
@@ -101,7 +100,7 @@ def show(context: Context, drill: Id) -> Result:
     \b
     Example: cardquorum drill show abcd2345
     """
-    return _shown(_progress(context, drill))
+    return _shown(context, drill)
 
 
 def list_drills(context: Context, vault: Vault) -> Result:
@@ -132,11 +131,11 @@ def export(
     """
     from coordinator.cli.output import as_text
     from coordinator.files import write_private
-    from coordinator.vault import drills as drilling
+    from coordinator.vault import drills
     from storage import drills as drill_book
 
     with context.database.begin() as db:
-        found = drilling.exported(drill_book.drill_named(db, drill))
+        found = drills.exported(drill_book.drill_named(db, drill))
     write_private(file, as_text(found).encode())
     return Result(as_document(found, file=file), [f"wrote {file}"])
 
@@ -188,15 +187,12 @@ def _own_descriptors(context: Context) -> dict[str, str]:
     return found
 
 
-def _progress(context: Context, drill_id: str) -> "Progress":
+def _shown(context: Context, drill_id: str) -> Result:
     from coordinator.vault import drills
     from storage import drills as drill_book
 
     with context.database.begin() as db:
-        return drills.progress(drill_book.drill_named(db, drill_id))
-
-
-def _shown(seen: "Progress") -> Result:
+        seen = drills.progress(drill_book.drill_named(db, drill_id))
     lines = [
         f"drill {seen.drill} of {seen.vault}: {seen.state}, {seen.have} of {seen.need}",
         f"message: {seen.message}",

@@ -155,14 +155,9 @@ def history(context: Context, vault: VaultName) -> Result:
     found = past.history(context.database, vault)
     header = ("date", "what", "sat", "balance", "fee", "block", "transaction", "ceremony", "label")
     lines = columns((_history_row(line) for line in found.transactions), *header)
-    told = [line.news for line in found.transactions if line.news]
-    lines += [f"LOOK TWICE: {each}" for each in told]
-    return _with_looked(
-        context,
-        vault,
-        found,
-        lines=[*lines, *look_twice(replace(each, remedy="") for each in found.vanished)],
-    )
+    lines += [f"LOOK TWICE: {line.news}" for line in found.transactions if line.news]
+    lines += look_twice(replace(each, remedy="") for each in found.vanished)
+    return _with_looked(context, vault, found, lines=lines)
 
 
 def _history_row(line: "HistoryLine") -> tuple[object, ...]:
