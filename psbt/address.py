@@ -8,15 +8,11 @@ from embit.hashes import hash160
 
 from psbt import bech32
 from psbt.errors import PolicyError
-from psbt.multisig import read_bare_multisig
+from psbt.multisig import OP_1, OP_16, OP_CHECKSIG, OP_RETURN, read_bare_multisig
 from psbt.network import Network
 
 BASE58_LENGTH_MAX: Final = 35
 BASE58_SIZE: Final = 21
-OP_1: Final = 0x51
-OP_16: Final = 0x60
-OP_RETURN: Final = 0x6A
-OP_CHECKSIG: Final = 0xAC
 UNKNOWN: Final = "unknown"
 SHOWN_SCRIPT: Final = 40
 """Up to how many bytes of a script without an address are written out."""

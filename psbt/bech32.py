@@ -64,22 +64,17 @@ def decode(text: str) -> WitnessProgram:
     address = text.lower()
     hrp, _, payload = address.rpartition("1")
     version = CHARSET.find(payload[:1].encode("ascii", "replace"))
-    program = _program(payload[1:-CHECKSUM_LENGTH])
+    try:
+        coded = payload[1:-CHECKSUM_LENGTH].encode("ascii").translate(FROM_CHARSET)
+        program = b32decode(coded + b"=" * (-len(coded) % 8))
+    except ValueError:
+        program = b""
     sizes = PROGRAM_SIZES if version else VERSION_0_SIZES
     if not 0 <= version <= VERSION_MAX or len(program) not in sizes:
         raise PolicyError(f"no segwit address looks like these {len(text)} characters")
     if encode(hrp, version, program) != address:
         raise PolicyError("the address is mistyped: its checksum is wrong")
     return WitnessProgram(hrp, version, program)
-
-
-def _program(digits: str) -> bytes:
-    """Read the digits; what they hold too many is left to the comparison."""
-    try:
-        coded = digits.encode("ascii").translate(FROM_CHARSET)
-        return b32decode(coded + b"=" * (-len(coded) % 8))
-    except ValueError:
-        return b""
 
 
 @lru_cache(maxsize=64)

@@ -31,40 +31,8 @@ from psbt.fields import Fields, Maps
 from psbt.multisig import pushed
 from psbt.transaction import ByteReader, check_amounts, parse_transaction, sized, vector
 
-__all__ = [
-    "DerivationPath",
-    "EmbitBase",
-    "InputScope",
-    "OutputScope",
-    "Psbt",
-    "assemble",
-    "copy",
-    "drop_signatures",
-    "final_psbt",
-    "finish_input",
-    "internal_key",
-    "is_final",
-    "leaf_scripts",
-    "origins",
-    "parse",
-    "parse_returned",
-    "previous_transaction",
-    "public_key",
-    "read_maps",
-    "secp_backend",
-    "signs_by_key_path",
-    "slim_input",
-    "state_signature",
-    "stated_signatures",
-    "tap_tree",
-    "to_base64",
-    "to_bytes",
-    "transaction_of",
-    "txid",
-    "unique_id",
-    "unlocking",
-    "unsigned_transaction",
-]
+__all__ = ["DerivationPath", "EmbitBase", "InputScope", "OutputScope"]
+"""What embit has that others name: it is handed on from here."""
 
 CACHED_KEYS: Final = 16_384
 

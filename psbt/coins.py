@@ -26,7 +26,7 @@ from psbt.weight import (
 )
 
 LONG_TERM_FEERATE: Final = 10_000
-MAX_SATS: Final = 21_000_000 * 100_000_000
+MAX_MONEY_SATS: Final = 21_000_000 * 100_000_000
 CHANGELESS_TRIED: Final = 64
 STEPS_MAX: Final = 10_000
 COST_SCALE: Final = 4_000  # a weight unit costs 1/4000 sat at 1 sat/kvB
@@ -207,7 +207,7 @@ def _terms(wish: Wish, size: ScriptSize, long_term_feerate: int) -> Terms:
             raise PsbtError(
                 f"a payment of {value_sats} sats is dust, nodes relay {limit} sats or more"
             )
-        if value_sats > MAX_SATS:
+        if value_sats > MAX_MONEY_SATS:
             raise PsbtError(f"a payment of {value_sats} sats is more than there will ever be")
     sizes = [output_size(script) for script in scripts]
     paid_sats = sum(payment.value_sats for payment in wish.payments)

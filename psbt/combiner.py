@@ -208,7 +208,12 @@ def _offered(
         raise NotOnlySignatures(f"{where}.sighash_type", f"is {theirs.sighash_type}, not {name}")
     points = {key if wanted else key[1:]: key for key in script.points}
     name = "partial_sigs" if wanted else "taproot_sigs"
-    _refuse_other_leaves(where, theirs, script)
+    if codec.signs_by_key_path(theirs):
+        raise NotOnlySignatures(f"{where}.taproot_key_sig", "is by a key outside the policy")
+    if any(leaf != script.leaf_hash for _, leaf in theirs.taproot_sigs):
+        raise NotOnlySignatures(f"{where}.taproot_sigs", "are for another leaf")
+    if script.kind == "tr" and theirs.partial_sigs:
+        raise NotOnlySignatures(f"{where}.partial_sigs", "are ECDSA, a leaf takes none")
     for key, value in codec.stated_signatures(theirs, script.leaf_hash).items():
         field = f"{where}.{name}[{key.hex()}]"
         if key not in points:
@@ -216,16 +221,6 @@ def _offered(
         yield points[key], _compact(field, value, script.scheme)
     if codec.is_final(theirs):
         yield from _of_final(where, theirs, script, digest=digest)
-
-
-def _refuse_other_leaves(where: str, theirs: InputScope, script: VaultScript) -> None:
-    """Refuse signatures that are not for the leaf the vault spends by, nor for its script."""
-    if codec.signs_by_key_path(theirs):
-        raise NotOnlySignatures(f"{where}.taproot_key_sig", "is by a key outside the policy")
-    if any(leaf != script.leaf_hash for _, leaf in theirs.taproot_sigs):
-        raise NotOnlySignatures(f"{where}.taproot_sigs", "are for another leaf")
-    if script.kind == "tr" and theirs.partial_sigs:
-        raise NotOnlySignatures(f"{where}.partial_sigs", "are ECDSA, a leaf takes none")
 
 
 def _of_final(

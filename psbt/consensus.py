@@ -11,12 +11,12 @@ from typing import Final
 
 from psbt import interpreter, taproot
 from psbt.address import UNKNOWN, p2sh, p2tr, p2wsh, script_type
+from psbt.coins import MAX_MONEY_SATS
 from psbt.digests import digests, leaf_digests
 from psbt.errors import ConsensusRejected, PsbtError
 from psbt.multisig import Multisig, read_multisig, read_pushes
 from psbt.signature import BIP340, compact_from_partial, verifies
 from psbt.transaction import (
-    MAX_MONEY_SATS,
     Transaction,
     TransactionInput,
     TransactionOutput,

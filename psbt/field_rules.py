@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 
 from coincurve import PublicKey
 
+from psbt.coins import MAX_MONEY_SATS
 from psbt.errors import PsbtError
-from psbt.transaction import FIRST_TIME_LOCK, MAX_MONEY_SATS, ByteReader
+from psbt.taproot import CONTROL_SIZE, LEAF_VERSION_BITS, TREE_DEPTH_MAX
+from psbt.transaction import FIRST_TIME_LOCK, ByteReader
 
 PUBLIC_KEYS: Final = {33: (0x02, 0x03), 65: (0x04,)}
 HASH_SIZE: Final = 32
@@ -23,9 +25,6 @@ PATH_STEPS_MAX: Final = 255
 ORIGIN_SIZES: Final = range(4, 4 * (1 + PATH_STEPS_MAX) + 1, 4)
 """How many bytes a fingerprint and a path can have."""
 SIGHASH_TYPES: Final = frozenset({0x00, 0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
-CONTROL_SIZE: Final = 33
-TREE_DEPTH_MAX: Final = 128
-LEAF_VERSION_BITS: Final = 0xFE
 TIME_LOCKS: Final = range(FIRST_TIME_LOCK, 1 << 32)
 HEIGHT_LOCKS: Final = range(1, FIRST_TIME_LOCK)
 

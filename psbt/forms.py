@@ -20,15 +20,15 @@ from typing import Final, NamedTuple, NoReturn
 from psbt.errors import PolicyError
 from psbt.keys import HARDENED, KeyExpression, Path, check_key, check_origin
 from psbt.miniscript import KEYED, TIMED, Node, operations, outline
+from psbt.transaction import SEQUENCE_IS_TIME, SEQUENCE_MASK
 
 PRIMARY: Final = "primary"
 RECOVERY: Final = "recovery"
 STAGES_MAX: Final = 2
 USUAL: Final = (0, 1)
 """The steps of receive and change below most keys."""
-BLOCKS_MAX: Final = 65_535
+BLOCKS_MAX: Final = SEQUENCE_MASK
 HEIGHT_MAX: Final = 499_999_999
-TIME_FLAG: Final = 1 << 22
 SHOWN_MAX: Final = 80
 OPERATIONS_MAX: Final = 201
 
@@ -296,7 +296,7 @@ def _wait(node: Node) -> Wait:
         if not 1 <= number <= HEIGHT_MAX:
             raise PolicyError(f"after({number}) is no height: 1 to {HEIGHT_MAX} can be waited for")
         return Wait(height=number)
-    if number & TIME_FLAG:
+    if number & SEQUENCE_IS_TIME:
         raise PolicyError(f"older({number}) counts time; here a policy waits for blocks")
     if not 1 <= number <= BLOCKS_MAX:
         raise PolicyError(f"older({number}) is no wait: 1 to {BLOCKS_MAX} blocks can be counted")

@@ -8,14 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from psbt.errors import PsbtError
-from psbt.forms import BLOCKS_MAX, TIME_FLAG
 from psbt.keys import hash160
-from psbt.multisig import OP_1
+from psbt.multisig import OP_1, OP_16
 from psbt.signature import compact_from_partial, verifies
-from psbt.transaction import FINAL_SEQUENCE, FIRST_TIME_LOCK, Transaction
+from psbt.transaction import (
+    FINAL_SEQUENCE,
+    FIRST_TIME_LOCK,
+    SEQUENCE_IS_TIME,
+    SEQUENCE_MASK,
+    SEQUENCE_NO_LOCK,
+    Transaction,
+)
 
-NO_LOCK: Final = 1 << 31
-OP_16: Final = 0x60
 PUSHED_MAX: Final = 75
 NUMBER_MAX: Final = 5
 IF, NOTIF, ELSE, ENDIF = 0x63, 0x64, 0x67, 0x68
@@ -183,8 +187,9 @@ class Machine:
         """OP_CHECKSEQUENCEVERIFY, in blocks (BIP 112)."""
         wanted = self._number(keep=True)
         sequence = self.spending.transaction.inputs[self.spending.input_index].sequence
-        counts = self.spending.transaction.version > 1 and not sequence & (NO_LOCK | TIME_FLAG)
-        if wanted > BLOCKS_MAX or not counts or sequence & BLOCKS_MAX < wanted:
+        counted = not sequence & (SEQUENCE_NO_LOCK | SEQUENCE_IS_TIME)
+        counts = self.spending.transaction.version > 1 and counted
+        if wanted > SEQUENCE_MASK or not counts or sequence & SEQUENCE_MASK < wanted:
             raise Failed(f"the sequence {sequence:08x} waits no {wanted} blocks")
 
     def check_lock_time(self) -> None:

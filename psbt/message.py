@@ -21,6 +21,7 @@ from psbt.multisig import read_multisig, read_pushes
 from psbt.policy import PRIMARY, Policy, VaultScript, Wait
 from psbt.signature import SIGHASH_ALL, compact_from_partial, partial_from_compact
 from psbt.taproot import read_leaf, tagged_hash
+from psbt.timelocks import RELATIVE_VERSION
 from psbt.transaction import (
     NOTHING_PAID,
     NULL_OUTPOINT,
@@ -39,7 +40,6 @@ OP_0_PUSH_32: Final = b"\x00\x20"
 SIMPLE: Final = "smp"
 FULL: Final = "ful"
 FULL_VERSIONS: Final = (0, 2)
-RELATIVE_VERSION: Final = 2
 PUBLIC_KEY_SIZE: Final = 33
 LEAF_ITEMS: Final = 3  # at least an answer, the leaf and its control block
 ANNEX: Final = b"\x50"

@@ -4,6 +4,9 @@ from typing import Final, NamedTuple
 
 OP_1: Final = 0x51
 OP_15: Final = 0x5F
+OP_16: Final = 0x60
+OP_RETURN: Final = 0x6A
+OP_CHECKSIG: Final = 0xAC
 OP_CHECKMULTISIG: Final = 0xAE
 PUSHED_KEY_SIZE: Final = 34
 PUBLIC_KEY_SIZES: Final = (33, 65)

@@ -55,25 +55,13 @@ __all__ = [
     "Branch",
     "KeyUse",
     "Policy",
-    "VaultScript",
     "Wait",
-    "addresses",
     "checksum",
-    "derive_scripts",
     "format_address",
-    "format_descriptor",
-    "format_template",
-    "leaf_text",
-    "locking_script",
     "parse_address",
-    "parse_descriptor",
-    "policy_checksum",
-    "policy_of",
-    "same_scripts",
     "script_type",
-    "template_keys",
-    "vault_script",
 ]
+"""What other modules have that goes with a policy: it is handed on from here."""
 
 KEYCHAINS: Final = "/<{};{}>/*"
 BELOW = re.compile(r"/<(0|[1-9][0-9]{0,9});(0|[1-9][0-9]{0,9})>/\*")

@@ -11,7 +11,16 @@ from typing import Final, NamedTuple
 
 from psbt.address import is_public_key, pays_to_key, script_type
 from psbt.coins import Outpoint
-from psbt.transaction import FINAL_SEQUENCE, FIRST_TIME_LOCK, Transaction
+from psbt.multisig import OP_1, OP_16, OP_CHECKMULTISIG, OP_CHECKSIG, OP_RETURN
+from psbt.transaction import (
+    FINAL_SEQUENCE,
+    FIRST_TIME_LOCK,
+    SEQUENCE_IS_TIME,
+    SEQUENCE_MASK,
+    SEQUENCE_NO_LOCK,
+    SEQUENCE_SECONDS,
+    Transaction,
+)
 from psbt.weight import WEIGHT_MAX, WITNESS_SCALE, dust_limit_sats, fee_at, vsize_of
 
 VERSIONS: Final = (1, 2, 3)
@@ -29,15 +38,7 @@ GENESIS_TIME: Final = 1_231_006_505
 MINED_FASTER: Final = 106
 """How many blocks came in the time of a hundred, up to now."""
 
-SEQUENCE_NO_LOCK: Final = 1 << 31
-SEQUENCE_IS_TIME: Final = 1 << 22
-SEQUENCE_MASK: Final = 0xFFFF
-SEQUENCE_SECONDS: Final = 512
-
-OP_RETURN: Final = 0x6A
-OP_1, OP_3, OP_16 = 0x51, 0x53, 0x60
-OP_CHECKSIG, OP_CHECKSIGVERIFY = 0xAC, 0xAD
-OP_CHECKMULTISIG, OP_CHECKMULTISIGVERIFY = 0xAE, 0xAF
+OP_3, OP_CHECKSIGVERIFY, OP_CHECKMULTISIGVERIFY = 0x53, 0xAD, 0xAF
 PUSHDATA: Final = {0x4C: 1, 0x4D: 2, 0x4E: 4}
 MULTISIG_KEYS_MAX: Final = 20
 

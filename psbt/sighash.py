@@ -6,11 +6,12 @@ from typing import NamedTuple
 from psbt import codec, taproot
 from psbt.address import p2sh, p2tr, p2wsh, script_type
 from psbt.codec import InputScope, Psbt, previous_transaction, unsigned_transaction
+from psbt.coins import MAX_MONEY_SATS
 from psbt.digests import digests, leaf_digests
 from psbt.errors import AmountContradicted, PsbtError
 from psbt.miniscript import names_key
 from psbt.signature import BIP340, ECDSA, Scheme
-from psbt.transaction import MAX_MONEY_SATS, TransactionOutput
+from psbt.transaction import TransactionOutput
 
 
 class SignedScript(NamedTuple):

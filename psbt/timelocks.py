@@ -4,12 +4,18 @@ from collections.abc import Iterable
 
 from psbt.codec import Psbt, unsigned_transaction
 from psbt.errors import PsbtError
-from psbt.forms import BLOCKS_MAX, TIME_FLAG, Wait
+from psbt.forms import Wait
 from psbt.ownership import own_inputs
 from psbt.policy import PRIMARY, Policy
-from psbt.transaction import FINAL_SEQUENCE, FIRST_TIME_LOCK, Transaction
+from psbt.transaction import (
+    FINAL_SEQUENCE,
+    FIRST_TIME_LOCK,
+    SEQUENCE_IS_TIME,
+    SEQUENCE_MASK,
+    SEQUENCE_NO_LOCK,
+    Transaction,
+)
 
-NO_LOCK: int = 1 << 31
 RELATIVE_VERSION: int = 2
 
 
@@ -50,7 +56,8 @@ def _closed(transaction: Transaction, index: int, wait: Wait) -> str | None:
     if wait.blocks is not None:
         if transaction.version < RELATIVE_VERSION:
             return f"a transaction of version {transaction.version} counts no blocks"
-        if sequence & (NO_LOCK | TIME_FLAG) or sequence & BLOCKS_MAX < wait.blocks:
+        counted = not sequence & (SEQUENCE_NO_LOCK | SEQUENCE_IS_TIME)
+        if not counted or sequence & SEQUENCE_MASK < wait.blocks:
             return f"input {index} has the sequence {sequence:08x}, which waits no {wait}"
         return None
     locktime = transaction.locktime

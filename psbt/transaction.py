@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-from psbt.coins import Outpoint
+from psbt.coins import MAX_MONEY_SATS, Outpoint
 from psbt.errors import PsbtError
+from psbt.weight import WITNESS_SCALE, vsize_of
 
-MAX_MONEY_SATS = 21_000_000 * 100_000_000
 SIZE_MAX = 4_000_000
 """What a block weighs at most: no transaction has more bytes."""
 WITNESS_MARKER = b"\x00\x01"
-WITNESS_SCALE = 4
 FINAL_SEQUENCE = 0xFFFFFFFF
+SEQUENCE_NO_LOCK, SEQUENCE_IS_TIME, SEQUENCE_MASK = 1 << 31, 1 << 22, 0xFFFF
+SEQUENCE_SECONDS = 512
+"""What a sequence counts in where it is a time (BIP 68)."""
 FIRST_TIME_LOCK = 500_000_000
 """The least lock time that is a time in seconds; what is below is a block height."""
 NULL_OUTPOINT = Outpoint("00" * 32, 0xFFFFFFFF)
@@ -83,7 +85,7 @@ class Transaction:
     @property
     def vsize(self) -> int:
         """Return the weight in virtual bytes, rounded up."""
-        return -(-self.weight // WITNESS_SCALE)
+        return vsize_of(self.weight)
 
     @property
     def unsigned(self) -> "Transaction":

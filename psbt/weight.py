@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from psbt.bech32 import PROGRAM_SIZES
-from psbt.multisig import OP_1, leaf_size, multisig_size, pushed
+from psbt.multisig import OP_1, OP_16, OP_RETURN, leaf_size, multisig_size, pushed
 
 WITNESS_SCALE: Final = 4
 WEIGHT_MAX: Final = 400_000
@@ -25,8 +25,6 @@ SPENDING_SIZE: Final = 148
 SPENDING_SIZE_SEGWIT: Final = 67
 SCRIPT_SIZE_MAX: Final = 10_000
 OP_0: Final = 0x00
-OP_16: Final = 0x60
-OP_RETURN: Final = 0x6A
 
 
 class ScriptSize(NamedTuple):

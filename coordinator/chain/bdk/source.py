@@ -23,7 +23,7 @@ from coordinator.chain.bdk.conversions import seen
 from coordinator.chain.bdk.descriptors import is_sorted_leaf, merged, spelled
 from coordinator.chain.bdk.histories import HistoryClient, updated
 from coordinator.errors import ChainError, TransactionRejected
-from psbt.transaction import MAX_MONEY_SATS
+from psbt.coins import MAX_MONEY_SATS
 
 SIZE_MAX = 100_000_000
 KEYCHAINS = (bdk.KeychainKind.EXTERNAL, bdk.KeychainKind.INTERNAL)

@@ -20,18 +20,16 @@ from coordinator.chain.regtest.faucet import spends_for_anyone
 from coordinator.chain.regtest.ledger import Ledger, LedgerCoin, created_coins
 from coordinator.errors import ChainError, TransactionRejected
 from psbt import consensus
+from psbt.coins import MAX_MONEY_SATS
 from psbt.errors import PsbtError
-from psbt.relay import (
+from psbt.transaction import (
+    FINAL_SEQUENCE,
+    FIRST_TIME_LOCK,
+    NULL_OUTPOINT,
     SEQUENCE_IS_TIME,
     SEQUENCE_MASK,
     SEQUENCE_NO_LOCK,
     SEQUENCE_SECONDS,
-)
-from psbt.transaction import (
-    FINAL_SEQUENCE,
-    FIRST_TIME_LOCK,
-    MAX_MONEY_SATS,
-    NULL_OUTPOINT,
     Transaction,
 )
 
