@@ -163,7 +163,12 @@ class ElectrumServer:
                 with suppress(OSError):
                     return self._lines.ask(method, parameters)
                 self._lines.close()
-            self._lines = self._connected_lines()
+            with self._asking():  # BDK's client looks whether the server is of the home's network
+                self._client.ping()
+            if self._bridge is None:
+                raise ConnectionError("the connection ended")
+            seconds = self._url.number("timeout", SECONDS)
+            self._lines = ElectrumLines(self._url, self._bridge.address, seconds)
             return self._lines.ask(method, parameters)
         except OSError as failure:
             fault = self._bridge.take_fault() if self._bridge else None
@@ -173,15 +178,6 @@ class ElectrumServer:
         except ValueError as failure:
             self.close()
             raise ChainError(f"{self._where}: {failure}") from failure
-
-    def _connected_lines(self) -> ElectrumLines:
-        """Return a connection beside BDK's, which has looked whether it is the network's."""
-        with self._asking():
-            self._client.ping()
-        if self._bridge is None:
-            raise ConnectionError("the connection ended")
-        seconds = self._url.number("timeout", SECONDS)
-        return ElectrumLines(self._url, self._bridge.address, seconds)
 
     def _fetched(self, txid: str) -> bdk.Transaction:
         """Return a transaction; raises ChainError where the server gives another one."""

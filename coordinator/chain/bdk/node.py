@@ -96,17 +96,13 @@ async def _answered(
                     listener.hear(message.result())
                     heard[place] = asyncio.ensure_future(again[place]())
         if answer.exception() is not None:
-            await _rest(heard[1], client, listener)
+            # The warnings that are left end with the node.
+            with suppress(bdk.CbfError, TimeoutError):
+                while True:
+                    listener.hear(await asyncio.wait_for(heard[1], 0.05))
+                    heard[1] = asyncio.ensure_future(client.next_warning())
         return answer.result()
     finally:
         for each in (answer, *heard):
             each.cancel()
         await asyncio.gather(answer, *heard, return_exceptions=True)
-
-
-async def _rest(warning: asyncio.Future[Any], client: bdk.CbfClient, listener: Listener) -> None:
-    """Hear the warnings that are left; they end with the node."""
-    with suppress(bdk.CbfError, TimeoutError):
-        while True:
-            listener.hear(await asyncio.wait_for(warning, 0.05))
-            warning = asyncio.ensure_future(client.next_warning())

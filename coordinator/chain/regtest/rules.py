@@ -54,7 +54,11 @@ class Outlook:
         check_shape(transaction)
         spent = self.spent_by(transaction)
         fee = self._fee(transaction, spent)
-        self._check_final(transaction)
+        lock = transaction.locktime
+        reached = self.height if lock < FIRST_TIME_LOCK else self.median_time
+        ignored = all(item.sequence == FINAL_SEQUENCE for item in transaction.inputs)
+        if lock and lock >= reached and not ignored:
+            raise TransactionRejected("non-final")
         self._check_relative_locks(transaction, spent)
         for item in transaction.inputs:
             del self.coins[item.outpoint]
@@ -78,13 +82,6 @@ class Outlook:
         if fee < 0:
             raise TransactionRejected("bad-txns-in-belowout")
         return fee
-
-    def _check_final(self, transaction: Transaction) -> None:
-        lock = transaction.locktime
-        reached = self.height if lock < FIRST_TIME_LOCK else self.median_time
-        ignored = all(item.sequence == FINAL_SEQUENCE for item in transaction.inputs)
-        if lock and lock >= reached and not ignored:
-            raise TransactionRejected("non-final")
 
     def _check_relative_locks(self, transaction: Transaction, spent: list[LedgerCoin]) -> None:
         if transaction.version < 2:
@@ -147,7 +144,14 @@ def judge_by_rules(ledger: Ledger, blocks: Sequence[Block]) -> None:
 def check_block(block: Block, ledger: Ledger) -> None:
     """Refuse a block that cannot follow the tip."""
     outlook = Outlook(ledger)
-    _check_header(block, outlook, ledger)
+    if block.header.previous != ledger.tip.hash:
+        raise TransactionRejected("prev-blk-not-found")
+    if block.header.bits != EASIEST_BITS:
+        raise TransactionRejected("bad-diffbits")
+    if not block.proof_of_work:
+        raise TransactionRejected("high-hash")
+    if block.header.time <= outlook.median_time:
+        raise TransactionRejected("time-too-old")
     _check_commitments(block, outlook.height)
     fees = 0
     for transaction in block.transactions[1:]:
@@ -157,17 +161,6 @@ def check_block(block: Block, ledger: Ledger) -> None:
     reward = sum(output.value_sats for output in block.transactions[0].outputs)
     if reward > subsidy(outlook.height) + fees:
         raise TransactionRejected("bad-cb-amount")
-
-
-def _check_header(block: Block, outlook: Outlook, ledger: Ledger) -> None:
-    if block.header.previous != ledger.tip.hash:
-        raise TransactionRejected("prev-blk-not-found")
-    if block.header.bits != EASIEST_BITS:
-        raise TransactionRejected("bad-diffbits")
-    if not block.proof_of_work:
-        raise TransactionRejected("high-hash")
-    if block.header.time <= outlook.median_time:
-        raise TransactionRejected("time-too-old")
 
 
 def _check_commitments(block: Block, height: int) -> None:
