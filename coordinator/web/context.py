@@ -1,7 +1,7 @@
 """What all pages share, what one visit brings, and what a page answers."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator.chain import ChainSource
-from coordinator.errors import ChainError, CoordinatorError
+from coordinator.errors import ChainError, CoordinatorError, NotLooked, UsageError
+from coordinator.files import make_folder
+from coordinator.guide.facts import GuideFacts, gather
 from coordinator.home.settings import SETTINGS_FILE, Home
 from coordinator.web.access import Window, Windows
 from coordinator.web.events import Bulletin
@@ -18,8 +19,10 @@ from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.tasks import Failure, Tasks
 from coordinator.web.ticked_steps import Ticks
 from coordinator.workspace.opened_home import OpenedHome
-from storage.database import reading
+from storage import vaults as vault_book
+from storage.database import is_read_only, reading
 
+FILES_MAX = 99
 ACCEPT = "accept:"
 """What the name of a field begins with that accepts a danger."""
 FORM = "form"
@@ -52,6 +55,19 @@ def identity_of(home: Home) -> HomeIdentity | None:
     return HomeIdentity(settings, None if found is None else (found.st_dev, found.st_ino))
 
 
+def unused(folder: Path, stem: str, *, what: str, suffix: str = "") -> Path:
+    """Return a path in a folder, made where there is none, that nothing was written to yet.
+
+    Raises UsageError where there are too many of `what` is written there.
+    """
+    make_folder(folder)
+    for each in (stem, *(f"{stem}-{number}" for number in range(2, FILES_MAX))):
+        path = folder / f"{each}{suffix}"
+        if not path.exists():
+            return path
+    raise UsageError(f"there are {FILES_MAX} {what} in {folder}: put the old ones away")
+
+
 @dataclass(frozen=True)
 class Context:
     """One running page: the home it shows, who looks at it, what is being done.
@@ -66,8 +82,8 @@ class Context:
     tasks: Tasks
     watch: ReaderWatch
     ticks: Ticks
-    chain_lock: RLock = field(default_factory=RLock)
-    identity: "HomeIdentity | None" = None
+    identity: HomeIdentity | None = None
+    _chain_lock: RLock = field(default_factory=RLock)
 
     def require_same_home(self) -> None:
         """Raise HomeReplaced where the folder holds another home, or none, since it was opened."""
@@ -90,11 +106,11 @@ class Context:
         return reading(self.opened.database)
 
     @contextmanager
-    def chain(self) -> Iterator[ChainSource]:
+    def asking(self) -> Iterator[OpenedHome]:
         """Hold the chain, one thread at a time, and let others have it afterwards."""
-        with self.chain_lock:
+        with self._chain_lock:
             try:
-                yield self.opened.chain
+                yield self.opened
             finally:
                 self.opened.close_chain()
 
@@ -104,14 +120,36 @@ class Context:
         Returns why it could not be asked: what is known is from the last time then, as it is of a
         chain elsewhere.
         """
-        with self.chain_lock:
+        with self.asking() as opened:
             try:
-                self.opened.freshen(vault)
+                opened.freshen(vault)
             except ChainError as away:
                 return away
-            finally:
-                self.opened.close_chain()
         return None
+
+    def fee_rate(self, vault: str, typed: str | None, target: int | None) -> int:
+        """Return the rate typed, else the chain's for the target in blocks (sat/kvB).
+
+        The vault is looked for first where nobody did. Raises UsageError, ChainError.
+        """
+        with self.asking() as opened:
+            with suppress(ChainError, NotLooked):
+                opened.look_first(vault)
+            return opened.rate(typed, target).feerate
+
+    def facts(self) -> GuideFacts:
+        """Gather what the steps of the guide follow from."""
+        with self.reading.begin() as db:
+            return gather(self.home, db, writable=not is_read_only(self.database))
+
+    def vaults(self) -> list[str]:
+        """Return the names of the vaults that are not retired."""
+        with self.reading.begin() as db:
+            return [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
+
+    def beside(self, what: str) -> Path:
+        """Return the folder beside the home that the page writes kits, or backups, to."""
+        return self.home.folder.with_name(f"{self.home.folder.name}-{what}")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """When a payment shall arrive: what a form asks, and the fee rate that comes of the answer."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Final, NamedTuple
 
-from coordinator.errors import ChainError, NotLooked, UsageError
+from coordinator.errors import UsageError
 from coordinator.home.settings import OFFLINE
 from coordinator.web.context import Context
 
@@ -46,11 +45,5 @@ def postage(context: Context, vault: str, form: Mapping[str, str]) -> Postage:
         raise UsageError("say when it shall arrive")
     if typed == "":
         raise UsageError("say the postage too, in sat/vB")
-    with context.chain_lock:
-        try:
-            with suppress(ChainError, NotLooked):
-                context.opened.look_first(vault)
-            rate = context.opened.rate(typed, None if typed is not None else int(when))
-        finally:
-            context.opened.close_chain()
-    return Postage(rate.feerate, typed is not None)
+    feerate = context.fee_rate(vault, typed, None if typed is not None else int(when))
+    return Postage(feerate, typed is not None)

@@ -1,6 +1,7 @@
 """What others change in the home's database, told to who looks at the page."""
 
 import threading
+from contextlib import suppress
 from typing import Final
 
 from coordinator.errors import CoordinatorError
@@ -37,11 +38,6 @@ class HomeWatch:
     def _watch(self) -> None:
         while not self._ended.is_set():
             if self._changes.wait(LOOK_SECONDS):
-                self._deliver()
+                with suppress(StorageError, CoordinatorError, OSError):
+                    self._opened.deliver()  # else it stays kept, and is said where things stand
                 self._bulletin.post(HOME)
-
-    def _deliver(self) -> None:
-        try:
-            self._opened.deliver()
-        except (StorageError, CoordinatorError, OSError):
-            return  # it stays kept, and is said where things stand

@@ -131,11 +131,11 @@ class OpenedHome:
         return True
 
     @contextmanager
-    def vault(self, name: str) -> "Iterator[tuple[Session, Vault]]":
-        """Begin with the vault of this name; raises NotFound."""
+    def vault(self, name: str, *, reads: bool = False) -> "Iterator[tuple[Session, Vault]]":
+        """Begin with the vault of this name, to read alone where told; raises NotFound."""
         from storage import vaults as vault_book
 
-        with self.database.begin() as db:
+        with self._database(reads=reads).begin() as db:
             yield db, vault_book.vault_named(db, name)
 
     @contextmanager
@@ -144,11 +144,14 @@ class OpenedHome:
     ) -> "Iterator[tuple[Session, Ceremony]]":
         """Begin with the ceremony of this id, to read alone where told; raises NotFound."""
         from storage import ceremonies as ceremony_book
+
+        with self._database(reads=reads).begin() as db:
+            yield db, ceremony_book.ceremony_named(db, public_id)
+
+    def _database(self, *, reads: bool) -> "sessionmaker[Session]":
         from storage.database import reading
 
-        database = reading(self.database) if reads else self.database
-        with database.begin() as db:
-            yield db, ceremony_book.ceremony_named(db, public_id)
+        return reading(self.database) if reads else self.database
 
     @cached_property
     def chain(self) -> "ChainSource":

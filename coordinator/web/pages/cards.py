@@ -17,8 +17,7 @@ from coordinator.enrolment.listing import CardLine
 from coordinator.enrolment.setup_plan import Setup
 from coordinator.errors import PinMissing, UsageError
 from coordinator.names import checked_name
-from coordinator.readers import emulated
-from coordinator.readers.slots import Slot
+from coordinator.readers import emulated, real_readers
 from coordinator.web.attendant import TERMINAL_ONLY, PageAttendant
 from coordinator.web.context import Answer, Context, Handler, Moved, Page, Route, Shown, Visit
 from coordinator.web.reader_watch import Lying
@@ -117,8 +116,8 @@ def one(visit: Visit) -> Answer:
     with context.reading.begin() as db:
         found = listing.shown(db, label, context.home.network)
         used = _vaults_of(db, {}).get(label, [])
-        laid = [each for each in context.watch.seen.lying if _is(db, each, label)]
-    lying = laid[0] if laid else None
+        there = [(each, _card_of(db, each)) for each in context.watch.seen.lying]
+    lying = next((each for each, card in there if card and card.label == label), None)
     family = family_named(found.family)
     said = {
         "card": found,
@@ -129,11 +128,6 @@ def one(visit: Visit) -> Answer:
         "frees_with_puk": "puk" in family.codes,
     }
     return Shown("card.html", said)
-
-
-def _is(db: Session, lying: Lying, label: str) -> bool:
-    card = _card_of(db, lying)
-    return card is not None and card.label == label
 
 
 def _begin(title: str, word: str) -> Handler:
@@ -193,7 +187,10 @@ def make_known(visit: Visit) -> Answer:
     fresh = not lying.card.initialised if lying.card is not None else form.get("new") == "yes"
     kind, version = lying.kind
     here = not fresh or _sets_up_here(kind, version)
-    slot = _slot(context, lying)
+    if lying.emulated:
+        slot = emulated.slot(context.home, lying.place)
+    else:
+        slot = real_readers.slot(context.home, lying.place)
     last = form.get("last") == "yes"
     verb, option = ("setup", " --generate") if fresh else ("enrol", "")
     at = f"--{'emulated' if lying.emulated else 'reader'} {shlex.quote(lying.place)}"
@@ -282,14 +279,6 @@ def _attempts(context: Context, known: tuple[str, str]) -> int | None:
         if each.card is not None and (each.card.family, each.card.card_id) == known:
             return each.card.attempts_left
     return None
-
-
-def _slot(context: Context, lying: Lying) -> Slot:
-    if lying.emulated:
-        return emulated.slot(context.home, lying.place)
-    from coordinator.readers import real_readers  # noqa: PLC0415 -- pyscard only when wanted
-
-    return real_readers.slot(context.home, lying.place)
 
 
 def make_practice_card(visit: Visit) -> Answer:

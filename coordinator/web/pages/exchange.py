@@ -11,8 +11,6 @@ from coordinator.wallet import overview
 from coordinator.web.context import Answer, Moved, Page, Route, Sent, Shown, Visit
 from coordinator.web.uploads import given, named, typed
 from psbt.errors import PsbtError
-from storage import ceremonies as ceremony_book
-from storage import vaults as vault_book
 
 PATH: Final = "/exchange"
 OPEN: Final = frozenset({"collecting", "complete"})
@@ -23,14 +21,9 @@ PSBT: Final = "application/octet-stream"
 TEXT: Final = "text/plain"
 
 
-def choose(visit: Visit) -> Answer:
+def choose(visit: Visit, mistake: str | None = None) -> Answer:
     """Show the payments that can go out, and take one that was made elsewhere."""
-    return _chosen(visit, None)
-
-
-def _chosen(visit: Visit, mistake: str | None) -> Answer:
-    with visit.context.reading.begin() as db:
-        names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
+    names = visit.context.vaults()
     found = [
         each
         for each in overview.ceremonies(visit.context.home, visit.context.reading)
@@ -40,15 +33,10 @@ def _chosen(visit: Visit, mistake: str | None) -> Answer:
     return Shown("exchange.html", said, 400 if mistake else 200)
 
 
-def show(visit: Visit) -> Answer:
+def show(visit: Visit, mistake: str | None = None) -> Answer:
     """Show how a payment goes out, once somebody asked for that, and how it comes back."""
-    return _shown(visit, None)
-
-
-def _shown(visit: Visit, mistake: str | None) -> Answer:
-    context, name = visit.context, visit.path["payment"]
-    with context.reading.begin() as db:
-        record = ceremony_book.ceremony_named(db, name)
+    name = visit.path["payment"]
+    with visit.context.opened.ceremony(name, reads=True) as (_, record):
         seen, is_out, final = progress(record), record.exported_at is not None, record.final_tx
     if seen.state == FINAL and final is not None:
         return Shown("exchange_final.html", {"seen": seen, "transaction": final.hex()})
@@ -89,8 +77,7 @@ def send_out(visit: Visit) -> Answer:
 def download(visit: Visit) -> Answer:
     """Hand the payment to the browser as a file, once it went out."""
     name = visit.path["payment"]
-    with visit.context.reading.begin() as db:
-        record = ceremony_book.ceremony_named(db, name)
+    with visit.context.opened.ceremony(name, reads=True) as (_, record):
         if record.exported_at is None:
             raise UsageError(f"payment {name} did not go out yet")
         data = base64.b64decode(progress(record).psbt)
@@ -100,8 +87,7 @@ def download(visit: Visit) -> Answer:
 def download_final(visit: Visit) -> Answer:
     """Hand a finished transaction to the browser as a file, to be sent elsewhere."""
     name = visit.path["payment"]
-    with visit.context.reading.begin() as db:
-        record = ceremony_book.ceremony_named(db, name)
+    with visit.context.opened.ceremony(name, reads=True) as (_, record):
         raw = final_transaction(record, stored_psbt(record))
         if record.state != FINAL or raw is None:
             raise UsageError(f"payment {name} is {record.state}: it is not sent elsewhere")
@@ -119,7 +105,7 @@ def take(visit: Visit) -> Answer:
                 context.home, context.database, name, data=data, accepted=accepted
             )
     except (UsageError, PsbtError) as mistake:
-        return _shown(visit, context.explain(mistake).message)
+        return show(visit, context.explain(mistake).message)
     return Moved(f"{PATH}/{name}?taken={taken}")
 
 
@@ -131,13 +117,12 @@ def open_foreign(visit: Visit) -> Answer:
         with named(visit.form):
             data = given(visit.form)
             context.freshen(name)
-            with context.database.begin() as db:
-                record = vault_book.vault_named(db, name)
+            with context.opened.vault(name) as (db, record):
                 made = payment_files.open_payment(
                     context.home, db, record, data=data, accepted=visit.accepted
                 )
     except (UsageError, PsbtError) as mistake:
-        return _chosen(visit, context.explain(mistake).message)
+        return choose(visit, context.explain(mistake).message)
     return Moved(f"{PATH}/{made.created.ceremony}?taken={made.signatures}")
 
 

@@ -1,11 +1,9 @@
 """Something happened: what is possible, what to do, in order, ticked off as it is done."""
 
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from coordinator.custody import log as custody_log
-from coordinator.errors import ChainError, NotLooked, UsageError
-from coordinator.guide.facts import GuideFacts, gather
+from coordinator.errors import ChainError, UsageError
 from coordinator.guide.reports import TOLD, WHOLE, Report, first_steps, is_done, subjects
 from coordinator.home.settings import OFFLINE
 from coordinator.incident import replacement, response
@@ -14,8 +12,6 @@ from coordinator.web import fee_choice, ticked_steps
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from storage import custody as custody_book
 from storage import succession as succession_book
-from storage import vaults as vault_book
-from storage.database import is_read_only
 from storage.errors import NotFound
 from storage.private_rows import stand_in
 
@@ -77,7 +73,7 @@ def choose(visit: Visit) -> Answer:
 def show(visit: Visit) -> Answer:
     """Ask what or whom it is about, or show what to do, one thing after the other."""
     report = _report(visit)
-    facts = _facts(visit)
+    facts = visit.context.facts()
     found = subjects(report, facts)
     subject = visit.query.get("about", "")
     said: dict[str, object] = {"report": report.value, "title": TOLD[report]}
@@ -94,16 +90,13 @@ def show(visit: Visit) -> Answer:
         steps.append(
             OnRoad(step, _recording(step), mark, is_done(step, facts), ticked=mark in ticked)
         )
-    left = _left(visit, subject, report.value) if gone else None
+    left = None
+    if gone:
+        with visit.context.reading.begin() as db:
+            left = response.after(db, custody_log.item_named(db, f"card:{subject}"), report.value)
     said |= {"subject": subject, "steps": steps, "left": left, "when": response.hours_text}
     said["next"] = next((each.mark for each in steps if not each.done), None)
     return Shown("happened_steps.html", said)
-
-
-def _left(visit: Visit, label: str, event: str) -> response.IncidentResponse:
-    """Return what is still possible without a card that is gone, and what to do now."""
-    with visit.context.reading.begin() as db:
-        return response.after(db, custody_log.item_named(db, f"card:{label}"), event)
 
 
 def _road(visit: Visit, report: Report, subject: str) -> str:
@@ -114,8 +107,7 @@ def _road(visit: Visit, report: Report, subject: str) -> str:
             names = {each.name: stand_in(each) for each in custody_book.all_locations(db)}
         elif report is Report.QUIET:
             names = {each.name: stand_in(each) for each in custody_book.all_holders(db)}
-    subject = names.get(subject, subject)
-    return f"{report.value}/{subject}"
+    return f"{report.value}/{names.get(subject, subject)}"
 
 
 def _report(visit: Visit) -> Report:
@@ -123,12 +115,6 @@ def _report(visit: Visit) -> Report:
         return Report(visit.path["report"])
     except ValueError as failure:
         raise NotFound("report", visit.path["report"]) from failure
-
-
-def _facts(visit: Visit) -> GuideFacts:
-    context = visit.context
-    with context.reading.begin() as db:
-        return gather(context.home, db, writable=not is_read_only(context.database))
 
 
 def _recording(step: Step) -> Recording | None:
@@ -146,9 +132,8 @@ def _recording(step: Step) -> Recording | None:
 def tick(visit: Visit) -> Answer:
     """Tick a step off, or take the tick back."""
     report, subject = _report(visit), visit.form.get("about", "")
-    known = {
-        ticked_steps.mark(each, subject) for each in first_steps(report, _facts(visit), subject)
-    }
+    steps = first_steps(report, visit.context.facts(), subject)
+    known = {ticked_steps.mark(each, subject) for each in steps}
     visit.context.opened.require_writable()
     if (mark := visit.form.get("step", "")) in known:
         visit.context.ticks.turn(_road(visit, report, subject), mark)
@@ -183,26 +168,20 @@ def withdraw(visit: Visit) -> Answer:
     return Moved(f"{PATH}/replace/{visit.path['vault']}")
 
 
-def ask_replacement(visit: Visit) -> Answer:
+def ask_replacement(visit: Visit, mistake: str | None = None) -> Answer:
     """Show what putting another card in the place of one that is gone takes."""
-    return _replacing(visit, None)
-
-
-def _replacing(visit: Visit, mistake: str | None) -> Answer:
     context, name = visit.context, visit.path["vault"]
-    facts = _facts(visit)
-    standing = next((each for each in facts.vaults if each.name == name), None)
-    with context.reading.begin() as db:
-        record_of = vault_book.vault_named(db, name)
-        under_way = succession_book.succession_of(db, record_of)
+    facts = context.facts()
+    with context.opened.vault(name, reads=True) as (db, old):
+        under_way = succession_book.succession_of(db, old)
         seen = replacement.show(db, name) if under_way is not None else None
-    gone = (
-        []
-        if standing is None
-        else [
-            each.name for each in standing.facts.carriers() if each.card and each.gone is not None
-        ]
-    )
+    gone = [
+        each.name
+        for vault in facts.vaults
+        if vault.name == name
+        for each in vault.facts.carriers()
+        if each.card and each.gone is not None
+    ]
     fresh = [card.label for card in facts.cards if card.free and card.carrier.gone is None]
     said = {
         "name": name,
@@ -220,12 +199,15 @@ def replace_card(visit: Visit) -> Answer:
     """Make the successor of a vault, and a payment of all its coins there."""
     context, name, form = visit.context, visit.path["vault"], visit.form
     context.opened.require_writable()
+    typed = form.get("rate", "").strip() or None
+    with context.opened.vault(name, reads=True) as (db, old):
+        blocks = NOW_BLOCKS if replacement.is_urgent(db, old) else SOON_BLOCKS
     try:
-        feerate = _postage(visit)
+        feerate = context.fee_rate(name, typed, blocks if typed is None else None)
     except ChainError as away:
-        return _replacing(visit, fee_choice.without_chain(context.explain(away).message))
+        return ask_replacement(visit, fee_choice.without_chain(context.explain(away).message))
     except UsageError as mistake:
-        return _replacing(visit, context.explain(mistake).message)
+        return ask_replacement(visit, context.explain(mistake).message)
     with context.database.begin() as db:
         made = replacement.start(
             context.home,
@@ -237,22 +219,6 @@ def replace_card(visit: Visit) -> Answer:
             accepted=visit.accepted,
         )
     return Moved(f"{PATH}/replace/{made.vault}")
-
-
-def _postage(visit: Visit) -> int:
-    """Return the rate that was typed, else one that moves the money soon, or at once."""
-    context, name = visit.context, visit.path["vault"]
-    with context.reading.begin() as db:
-        urgent = replacement.is_urgent(db, vault_book.vault_named(db, name))
-    blocks = NOW_BLOCKS if urgent else SOON_BLOCKS
-    with context.chain_lock:
-        try:
-            with suppress(NotLooked, ChainError):
-                context.opened.look_first(name)
-            typed = visit.form.get("rate", "").strip() or None
-            return context.opened.rate(typed, None, blocks=blocks).feerate
-        finally:
-            context.opened.close_chain()
 
 
 PAGE: Final = Page(

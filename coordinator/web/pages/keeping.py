@@ -1,21 +1,17 @@
 """What keeps the home itself: a backup of it, and names that are sealed in the terminal."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from coordinator import clock
-from coordinator.errors import UsageError
-from coordinator.files import make_folder
 from coordinator.home import backups
-from coordinator.web.context import Answer, Context, Moved, Page, Route, Shown, Visit
+from coordinator.web.context import Answer, Context, Moved, Page, Route, Shown, Visit, unused
 from coordinator.web.tasks import Conversation, Done, Elsewhere, Task
 from storage import sealing
 
 PATH: Final = "/backup"
 PLACES: Final = "/places"
 SUFFIX: Final = ".cardquorum"
-A_DAY_MAX: Final = 99
 WORDS_ONLY: Final = "the words that seal are typed in the terminal, never in a browser"
 
 
@@ -28,7 +24,7 @@ class Kept(NamedTuple):
 
 def show(visit: Visit) -> Answer:
     """Show which backups there are, and offer to write one."""
-    folder = _folder(visit.context)
+    folder = visit.context.beside("backups")
     found = [
         Kept(each.name, datetime.fromtimestamp(each.stat().st_mtime, UTC))
         for each in sorted(folder.glob(f"*{SUFFIX}"))
@@ -37,30 +33,15 @@ def show(visit: Visit) -> Answer:
     return Shown("backup.html", said)
 
 
-def _folder(context: Context) -> Path:
-    """Return the folder that backups are written to, beside the home."""
-    home = context.home.folder
-    return home.with_name(f"{home.name}-backups")
-
-
 def write(visit: Visit) -> Answer:
     """Write a backup; what was approved here is not in it."""
     context = visit.context
     context.opened.require_writable()
     served = context.database if context.home.server else None
-    written = backups.write(context.home, _free(_folder(context)), served=served)
-    return Moved(f"{PATH}?made={written.file.name}")
-
-
-def _free(folder: Path) -> Path:
-    """Return a file that no backup was written to yet."""
-    make_folder(folder)
     day = clock.now().date().isoformat()
-    for stem in (day, *(f"{day}-{number}" for number in range(2, A_DAY_MAX))):
-        file = folder / f"{stem}{SUFFIX}"
-        if not file.exists():
-            return file
-    raise UsageError(f"there are {A_DAY_MAX} backups of today in {folder}: put the old ones away")
+    file = unused(context.beside("backups"), day, what="backups of today", suffix=SUFFIX)
+    written = backups.write(context.home, file, served=served)
+    return Moved(f"{PATH}?made={written.file.name}")
 
 
 def seal(visit: Visit) -> Answer:

@@ -1,6 +1,7 @@
 """Payments that change another, or move whole coins: faster, taken back, renewed, swept."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -16,8 +17,6 @@ from coordinator.web import fee_choice
 from coordinator.web.context import Answer, Handler, Moved, Page, Route, Shown, Visit
 from psbt.errors import PsbtError
 from psbt.policy import PRIMARY
-from storage import ceremonies as ceremony_book
-from storage import vaults as vault_book
 
 Made = Sequence[str]
 """The payments that were made, by their ids."""
@@ -38,11 +37,7 @@ class Move(NamedTuple):
     make: Callable[[Visit, int], Made]
 
 
-def _ask(move: Move) -> Handler:
-    return lambda visit: _form(move, visit, None)
-
-
-def _form(move: Move, visit: Visit, mistake: str | None) -> Answer:
+def _form(move: Move, visit: Visit, mistake: str | None = None) -> Answer:
     said = {
         "title": move.title,
         "vault": move.vault(visit),
@@ -78,14 +73,13 @@ def _take(move: Move) -> Handler:
 
 
 def _vault_paying(visit: Visit) -> str:
-    with visit.context.reading.begin() as db:
-        return ceremony_book.ceremony_named(db, visit.path["payment"]).vault.name
+    with visit.context.opened.ceremony(visit.path["payment"], reads=True) as (_, record):
+        return record.vault.name
 
 
 def _paid(visit: Visit) -> dict[str, object]:
-    with visit.context.reading.begin() as db:
-        line = overview.ceremony_line(ceremony_book.ceremony_named(db, visit.path["payment"]), 0)
-    return {"line": line}
+    with visit.context.opened.ceremony(visit.path["payment"], reads=True) as (_, record):
+        return {"line": overview.ceremony_line(record, 0)}
 
 
 def _faster(visit: Visit, feerate: int) -> Made:
@@ -119,8 +113,7 @@ def _named(visit: Visit) -> str:
 
 def _later(visit: Visit) -> dict[str, object]:
     """Return the branches that open later, in words, and the coins that each has to wait for."""
-    with visit.context.reading.begin() as db:
-        vault = vault_book.vault_named(db, visit.path["vault"])
+    with visit.context.opened.vault(visit.path["vault"], reads=True) as (db, vault):
         ripe_coins.later_branch(vault, None)
         lines = branch_lines(db, vault, stored_policy(vault))
         waiting = {each.name: ripe_coins.unripe(db, vault, each.name) for each in lines}
@@ -138,8 +131,8 @@ def _swept(visit: Visit, feerate: int) -> Made:
     """Pay what a later branch can spend by now to an address."""
     context, name, form = visit.context, visit.path["vault"], visit.form
     script = parse_address(form.get("to", "").strip(), context.home.network)
-    with context.database.begin() as db:
-        branch = ripe_coins.later_branch(vault_book.vault_named(db, name), form.get("branch"))
+    with context.opened.vault(name) as (db, vault):
+        branch = ripe_coins.later_branch(vault, form.get("branch"))
         return _created(visit, db, [creation.Order(name, (), feerate, drain=script, branch=branch)])
 
 
@@ -147,8 +140,7 @@ def _renewed(visit: Visit, feerate: int) -> Made:
     """Pay the coins that are due, or all, to the vault itself."""
     apart, every = visit.form.get("apart") == "yes", visit.form.get("all") == "yes"
     branch = visit.form.get("branch") or PRIMARY
-    with visit.context.database.begin() as db:
-        vault = vault_book.vault_named(db, visit.path["vault"])
+    with visit.context.opened.vault(visit.path["vault"]) as (db, vault):
         found = refresh.refresh(db, vault, feerate, apart=apart, every=every, branch=branch)
         return _created(visit, db, found.orders)
 
@@ -168,10 +160,6 @@ def _replaced(visit: Visit) -> str:
         return replacement.show(db, visit.path["vault"]).vault
 
 
-def _nothing(_visit: Visit) -> dict[str, object]:
-    return {}
-
-
 MOVES: Final = {
     "/pay/{payment}/faster": Move(
         "Pay more postage", "move_faster.html", "1", _vault_paying, _paid, _faster
@@ -186,13 +174,13 @@ MOVES: Final = {
         "Take the money by a later way", "move_sweep.html", "6", _named, _later, _swept
     ),
     "/happened/replace/{vault}/rest": Move(
-        "Move the rest", "move_rest.html", "6", _replaced, _nothing, _rest
+        "Move the rest", "move_rest.html", "6", _replaced, lambda _: {}, _rest
     ),
 }
 PAGE: Final = Page(
     "",
     "/moves",
-    tuple(Route(path, _ask(move), _take(move)) for path, move in MOVES.items()),
+    tuple(Route(path, partial(_form, move), _take(move)) for path, move in MOVES.items()),
     {
         ("spend", "bump"): "/pay/{2}/faster",
         ("spend", "cancel"): "/pay/{2}/back",

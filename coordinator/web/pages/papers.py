@@ -9,20 +9,18 @@ from coordinator.audit.rule_findings import CHECK_INTERVAL
 from coordinator.custody import descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.errors import UsageError
-from coordinator.files import make_folder, read_bytes
+from coordinator.files import read_bytes
 from coordinator.recovery import kit as kits
 from coordinator.recovery.letter import Audience
 from coordinator.vault import drills
-from coordinator.web.context import Answer, Context, Moved, Page, Route, Sent, Shown, Visit
+from coordinator.web.context import Answer, Context, Moved, Page, Route, Sent, Shown, Visit, unused
 from storage import cards as card_book
 from storage import drills as drill_book
-from storage import vaults as vault_book
-from storage.model import Card
 
 PATH: Final = "/papers"
 CONTACTS: Final = 2
 CONTACT_MAX: Final = 80
-FOLDERS_MAX: Final = 99
+KITS: Final = "kits"
 PDF: Final = "application/pdf"
 FOR: Final = {
     "": "whoever opens that place",
@@ -45,8 +43,7 @@ class Check(NamedTuple):
 
 def choose(visit: Visit) -> Answer:
     """Show the vaults, or the only one."""
-    with visit.context.reading.begin() as db:
-        names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
+    names = visit.context.vaults()
     if len(names) == 1:
         return Moved(f"{PATH}/{names[0]}")
     return Shown("papers.html", {"names": names})
@@ -55,12 +52,14 @@ def choose(visit: Visit) -> Answer:
 def show(visit: Visit) -> Answer:
     """Show a vault's copies, what can be printed, and the calendar."""
     context, name = visit.context, visit.path["vault"]
-    with context.reading.begin() as db:
-        record = vault_book.vault_named(db, name)
+    made = visit.query.get("made")
+    with context.opened.vault(name, reads=True) as (db, record):
         copies = descriptor_copies.listed(db, name)
         rehearsed = [(drills.progress(x), x.started_at) for x in drill_book.drills_of(db, record)]
         checks = [
-            Check(card.label, card.checked_at, _due(card))
+            Check(
+                card.label, card.checked_at, (card.checked_at or card.enrolled_at) + CHECK_INTERVAL
+            )
             for key in record.every_key
             for card in card_book.cards_with_key(db, key.key)
         ]
@@ -73,31 +72,17 @@ def show(visit: Visit) -> Answer:
         "checks": checks,
         "places": places,
         "audiences": FOR,
-        "folder": _kits(context),
-        "made": _made(context, name, visit.query.get("made")),
+        "folder": context.beside(KITS),
+        "made": made if made and _kit(context, name, made).exists() else None,
     }
     return Shown("papers_vault.html", said)
-
-
-def _due(card: Card) -> datetime:
-    return (card.checked_at or card.enrolled_at) + CHECK_INTERVAL
-
-
-def _kits(context: Context) -> Path:
-    """Return the folder that kits are written to, beside the home."""
-    folder = context.home.folder
-    return folder.with_name(f"{folder.name}-kits")
-
-
-def _made(context: Context, vault: str, folder: str | None) -> str | None:
-    return folder if folder and (_kit(context, vault, folder)).exists() else None
 
 
 def _kit(context: Context, vault: str, folder: str) -> Path:
     """Return the file of a kit that was made; raises UsageError for the name of anything else."""
     if folder != Path(folder).name or not folder.startswith(f"{vault}-"):
         raise UsageError("there is no such kit")
-    return _kits(context) / folder / f"{vault}-kit.pdf"
+    return context.beside(KITS) / folder / f"{vault}-kit.pdf"
 
 
 def make(visit: Visit) -> Answer:
@@ -111,7 +96,7 @@ def make(visit: Visit) -> Answer:
     if any(len(each) > CONTACT_MAX for each in contacts):
         raise UsageError(f"a helper is named in at most {CONTACT_MAX} characters")
     context.opened.require_writable()
-    folder = _free(_kits(context), f"{name}-{place or 'kit'}")
+    folder = unused(context.beside(KITS), f"{name}-{place or 'kit'}", what=KITS)
     wanted = kits.Wanted(
         name,
         folder,
@@ -123,16 +108,6 @@ def make(visit: Visit) -> Answer:
     with context.database.begin() as db:
         kits.make(context.home, db, wanted, accepted=visit.accepted)
     return Moved(f"{PATH}/{name}?made={folder.name}")
-
-
-def _free(kits_folder: Path, stem: str) -> Path:
-    """Return a folder that no kit was written to yet."""
-    make_folder(kits_folder)
-    names = (stem, *(f"{stem}-{number}" for number in range(2, FOLDERS_MAX)))
-    for each in names:
-        if not (kits_folder / each).exists():
-            return kits_folder / each
-    raise UsageError(f"there are {FOLDERS_MAX} kits in {kits_folder}: put the old ones away")
 
 
 def download(visit: Visit) -> Answer:

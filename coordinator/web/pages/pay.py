@@ -38,7 +38,6 @@ from coordinator.web.tasks import Conversation, Done, Task
 from psbt.errors import PsbtError
 from psbt.policy import PRIMARY
 from psbt.review import Review
-from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 
 PATH: Final = "/pay"
@@ -67,15 +66,10 @@ def choose(visit: Visit) -> Answer:
     return Shown("pay.html", said)
 
 
-def ask(visit: Visit) -> Answer:
+def ask(visit: Visit, mistake: str | None = None) -> Answer:
     """Ask who is paid, how much, and when it shall arrive."""
-    return _form(visit, None)
-
-
-def _form(visit: Visit, mistake: str | None) -> Answer:
     context, name = visit.context, visit.path["vault"]
-    with context.reading.begin() as db:
-        vault = vault_book.vault_named(db, name)
+    with context.opened.vault(name, reads=True) as (db, vault):
         lines = branch_lines(db, vault, stored_policy(vault))
         others = [
             each.name
@@ -107,9 +101,9 @@ def create(visit: Visit) -> Answer:
     try:
         made = _created(visit, name, wish)
     except (UsageError, NotRipe, PsbtError) as mistake:
-        return _form(visit, context.explain(mistake).message)
+        return ask(visit, context.explain(mistake).message)
     except ChainError as away:
-        return _form(visit, fee_choice.without_chain(context.explain(away).message))
+        return ask(visit, fee_choice.without_chain(context.explain(away).message))
     return Moved(f"{PATH}/{made}")
 
 
@@ -147,17 +141,12 @@ def _payee(context: Context, db: Session, wish: Wish, *, accepted: frozenset[str
     return payee(to, wish.amount, network)
 
 
-def show(visit: Visit) -> Answer:
+def show(visit: Visit, mistake: str | None = None) -> Answer:
     """Show a payment: what it pays, who has signed, what comes next, how deep it lies."""
-    return _shown(visit, None)
-
-
-def _shown(visit: Visit, mistake: str | None) -> Answer:
     context, name = visit.context, visit.path["payment"]
     away = context.freshen()
     review, warnings, damaged = None, list[Notice](), None
-    with context.reading.begin() as db:
-        record = ceremony_book.ceremony_named(db, name)
+    with context.opened.ceremony(name, reads=True) as (db, record):
         who = statement_checks.opened_by(context.home, db, record)
         line = overview.ceremony_line(record, tip_height(db, record.vault), who)
         found = payments(context.home, db, [record.vault])
@@ -197,15 +186,14 @@ def _as_it_was_shown(take: Handler) -> Handler:
         visit.context.opened.require_writable()
         visit.context.freshen()
         name = visit.path["payment"]
-        with visit.context.reading.begin() as db:
-            record = ceremony_book.ceremony_named(db, name)
+        with visit.context.opened.ceremony(name, reads=True) as (db, record):
             line = overview.ceremony_line(record, tip_height(db, record.vault))
             review = None
             with suppress(PsbtError):
                 review = seen_again(db, record).review
             now = _seen_as(line, review)
         same = hmac.compare_digest(visit.form.get("seen", "").encode(), now.encode())
-        return take(visit) if same else _shown(visit, CHANGED)
+        return take(visit) if same else show(visit, CHANGED)
 
     return checked
 
@@ -215,8 +203,7 @@ def sign(visit: Visit) -> Answer:
     context, name, form = visit.context, visit.path["payment"], visit.form
     txid, accepted = form.get("txid", "").strip() or None, visit.accepted
     last = form.get("last") == "yes"
-    with context.reading.begin() as db:
-        record = ceremony_book.ceremony_named(db, name)
+    with context.opened.ceremony(name, reads=True) as (_, record):
         vault, branch = record.vault.name, record.branch
 
     def work(conversation: Conversation) -> Done:
@@ -255,8 +242,8 @@ def send(visit: Visit) -> Answer:
     def work(conversation: Conversation) -> Done:
         task = conversation.task
         context.opened.require_writable()
-        with context.reading.begin() as db:
-            state = ceremony_book.ceremony_named(db, name).state
+        with context.opened.ceremony(name, reads=True) as (_, record):
+            state = record.state
         if state in {"collecting", "complete"}:
             done = ceremonies.finalize(context.home, context.database, name, accepted=accepted)
             conversation.say(f"put together and checked: {done.consensus}")
@@ -264,10 +251,10 @@ def send(visit: Visit) -> Answer:
                 raise CoordinatorError("others have yet to sign their part: send it to them")
         if context.home.chain == OFFLINE:
             raise CoordinatorError("this home has no chain source: send it from another computer")
-        with context.chain() as chain:
+        with context.asking() as opened:
             try:
                 sent = ceremonies.broadcast(
-                    context.home, context.database, name, chain=chain, accepted=accepted
+                    context.home, context.database, name, chain=opened.chain, accepted=accepted
                 )
             except ChainUnreachable:
                 conversation.tell(lambda: setattr(task, "may_be_sent", True))
@@ -284,8 +271,8 @@ def send(visit: Visit) -> Answer:
 
 def give_up(visit: Visit) -> Answer:
     """Give a payment up; its coins are free again."""
-    context, name = visit.context, visit.path["payment"]
-    ceremonies.abandon(context.database, name)
+    name = visit.path["payment"]
+    ceremonies.abandon(visit.context.database, name)
     return Moved(f"{PATH}/{name}")
 
 

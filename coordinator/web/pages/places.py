@@ -1,6 +1,5 @@
 """Where things are: keys, cards and places as a picture; what if; what was moved; the timeline."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -20,7 +19,6 @@ from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import sealing
-from storage import vaults as vault_book
 
 PATH: Final = "/places"
 LOSE: Final = "lose:"
@@ -43,8 +41,6 @@ MOVES: Final = {
 }
 STAYS: Final = frozenset({"seen", "destroyed"})
 """What says nothing of another place."""
-
-
 LAST: Final = 10
 """How many of the last events are shown, where several operators write them."""
 
@@ -52,30 +48,24 @@ LAST: Final = 10
 def choose(visit: Visit) -> Answer:
     """Show what lies where; a vault has its picture beside it."""
     with visit.context.reading.begin() as db:
-        names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
-        is_sealed = sealing.is_sealed(db)
         events = custody_log.events(db, None, home=visit.context.home)
-    told = [each for each in reversed(events) if each.operator != NOBODY][:LAST]
-    chosen = {word: visit.query.get(word, "") for word in ("item", "event", "card", "kind")}
-    said = {**_lists(visit), "vaults": names, "told": told, "is_sealed": is_sealed}
-    said["chosen"] = chosen
-    return Shown("places.html", said)
-
-
-def _lists(visit: Visit) -> Mapping[str, object]:
-    """Return what forms choose from, and what lies at each place."""
-    with visit.context.reading.begin() as db:
-        items = [custody_log.item_name(each) for each in custody_book.all_items(db)]
-        return {
+        said = {
             "locations": custody_log.locations(db),
             "holders": custody_log.holders(db),
-            "items": items,
+            "items": [custody_log.item_name(each) for each in custody_book.all_items(db)],
             "cards": [card.label for card in card_book.all_cards(db)],
             "secrets": card_secrets.listed(db),
-            "kinds": KINDS,
-            "moves": MOVES,
-            "words": card_secrets.WORDS,
+            "is_sealed": sealing.is_sealed(db),
         }
+    said |= {
+        "kinds": KINDS,
+        "moves": MOVES,
+        "words": card_secrets.WORDS,
+        "vaults": visit.context.vaults(),
+        "told": [each for each in reversed(events) if each.operator != NOBODY][:LAST],
+        "chosen": {word: visit.query.get(word, "") for word in ("item", "event", "card", "kind")},
+    }
+    return Shown("places.html", said)
 
 
 def show(visit: Visit) -> Answer:

@@ -3,11 +3,11 @@
 from typing import Final
 
 from coordinator.amounts import parse_amount
-from coordinator.chain import ChainSource
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import UsageError
 from coordinator.payment.payees import parse_address
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from coordinator.workspace.opened_home import OpenedHome
 
 PATH: Final = "/practice"
 FIRST_SATS: Final = 1_000_000
@@ -16,16 +16,16 @@ BLOCKS_MAX: Final = 100
 
 def show(visit: Visit) -> Answer:
     """Show the newest block, and what can be asked for."""
-    with visit.context.chain() as chain:
-        tip = _embedded(chain).tip()
+    with visit.context.asking() as opened:
+        tip = _embedded(opened).tip()
     said = {"height": tip.height, "to": visit.query.get("to", ""), "sats": FIRST_SATS}
     return Shown("practice.html", said)
 
 
-def _embedded(chain: ChainSource) -> RegtestChain:
-    if not isinstance(chain, RegtestChain):
+def _embedded(opened: OpenedHome) -> RegtestChain:
+    if not isinstance(opened.chain, RegtestChain):
         raise UsageError("this home asks a chain of others: nobody makes its blocks to order")
-    return chain
+    return opened.chain
 
 
 def mine(visit: Visit) -> Answer:
@@ -34,8 +34,8 @@ def mine(visit: Visit) -> Answer:
     if not typed.isdecimal() or not 0 < int(typed[:4]) <= BLOCKS_MAX:
         raise UsageError(f"{typed!r} is not between 1 and {BLOCKS_MAX} blocks")
     visit.context.opened.require_writable()
-    with visit.context.chain() as chain:
-        _embedded(chain).mine(int(typed), None)
+    with visit.context.asking() as opened:
+        _embedded(opened).mine(int(typed), None)
     visit.context.freshen()
     return Moved(PATH)
 
@@ -46,9 +46,10 @@ def fund(visit: Visit) -> Answer:
     script = parse_address(form.get("to", "").strip(), context.home.network)
     value = parse_amount(form.get("amount", ""))
     context.opened.require_writable()
-    with context.chain() as chain:
-        _embedded(chain).fund(script, value, 1)
-        _embedded(chain).mine(1, None)
+    with context.asking() as opened:
+        chain = _embedded(opened)
+        chain.fund(script, value, 1)
+        chain.mine(1, None)
     context.freshen()
     return Moved("/")
 

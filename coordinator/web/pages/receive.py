@@ -40,8 +40,7 @@ def show(visit: Visit) -> Answer:
         found = addresses.addresses(context.home, context.reading, name, newest=SHOWN_MAX)
     except NotAccepted:  # nobody compared it with the paper here: its page asks for that
         return Moved(f"/vaults/{name}")
-    with context.reading.begin() as db:
-        record = vault_book.vault_named(db, name)
+    with context.opened.vault(name, reads=True) as (db, record):
         closed, seen = addresses.closed(db, record), scans.looked(db, record)
         count = chain_book.next_index(db, record, RECEIVE)
     said = {
@@ -61,11 +60,8 @@ def issue(visit: Visit) -> Answer:
     typed, label = visit.form.get("amount", "").strip(), visit.form.get("label", "").strip()
     amount = parse_amount(typed) if typed else None
     context.opened.require_writable()
-    with context.chain_lock, suppress(NotLooked, ChainError):
-        try:
-            context.opened.look_first(name)
-        finally:
-            context.opened.close_chain()
+    with context.asking() as opened, suppress(NotLooked, ChainError):
+        opened.look_first(name)
     with context.database.begin() as db:
         fresh = addresses.fresh(
             db, context.home, name, label=label or None, accepted=visit.accepted
@@ -81,10 +77,10 @@ def one(visit: Visit) -> Answer:
     owner = addresses.owner_of(context.home, context.reading, script, accepted=visit.accepted)
     if owner is None or owner.vault != visit.path["vault"]:
         raise UsageError("this address is not one of this vault")
-    amount = _amount(visit.query.get("amount"))
+    typed = visit.query.get("amount")
+    amount = parse_amount(typed) if typed else None
     uri = addresses.payment_uri(text, amount, owner.label)
-    with context.reading.begin() as db:
-        record = vault_book.vault_named(db, owner.vault)
+    with context.opened.vault(owner.vault, reads=True) as (db, record):
         shown = vaults.shown(context.home, db, record)
         seen = scans.looked(db, record)
     said = {
@@ -98,10 +94,6 @@ def one(visit: Visit) -> Answer:
         "looked": seen,
     }
     return Shown("receive_address.html", said)
-
-
-def _amount(text: str | None) -> int | None:
-    return parse_amount(text) if text else None
 
 
 def check(visit: Visit) -> Answer:

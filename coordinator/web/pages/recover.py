@@ -7,15 +7,12 @@ from sqlalchemy.orm import Session
 from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.guide import arrival
 from coordinator.guide.arrival import TOLD, Reason
-from coordinator.guide.facts import gather
 from coordinator.names import checked_name
 from coordinator.recovery import recover as recovering
 from coordinator.vault import vaults
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from coordinator.web.uploads import given, named, typed
 from psbt.errors import PolicyError, PsbtError
-from storage import vaults as vault_book
-from storage.database import is_read_only
 from storage.errors import AlreadyExists, NotFound
 
 PATH: Final = "/recover"
@@ -41,12 +38,8 @@ def arrive(visit: Visit) -> Answer:
     return Shown("arrival.html", said)
 
 
-def ask(visit: Visit) -> Answer:
+def ask(visit: Visit, mistake: str | None = None) -> Answer:
     """Ask for what there is of the vault."""
-    return _form(visit, None)
-
-
-def _form(visit: Visit, mistake: str | None) -> Answer:
     said = {"given": typed(visit.form), "mistake": mistake}
     return Shown("recover.html", said, 400 if mistake else 200)
 
@@ -70,7 +63,7 @@ def take(visit: Visit) -> Answer:
     except NotAccepted:
         raise
     except (CoordinatorError, PsbtError, PolicyError, AlreadyExists) as mistake:
-        return _form(visit, context.explain(mistake).message)
+        return ask(visit, context.explain(mistake).message)
     locked = f"?{LOCKED}=yes" if recovering.is_encrypted(data) else ""
     return Moved(f"{PATH}/{name}{locked}")
 
@@ -88,12 +81,10 @@ def _opened(visit: Visit, db: Session, data: bytes) -> str:
 def show(visit: Visit) -> Answer:
     """Show what has to be the same on the paper, and what comes next."""
     context, name = visit.context, visit.path["vault"]
-    with context.reading.begin() as db:
-        record = vault_book.vault_named(db, name)
+    with context.opened.vault(name, reads=True) as (db, record):
         shown = vaults.shown(context.home, db, record)
         first = recovering.first_addresses(record)
-        facts = gather(context.home, db, writable=not is_read_only(context.database))
-    standing = next((each for each in facts.vaults if each.name == name), None)
+    standing = next((each for each in context.facts().vaults if each.name == name), None)
     looked = standing is not None and standing.looked
     keys = () if standing is None else standing.facts.cosigners
     said = {

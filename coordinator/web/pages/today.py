@@ -13,7 +13,6 @@ from coordinator.guide.status import Status
 from coordinator.notices import Severity
 from coordinator.wallet import overview
 from coordinator.wallet.balance import Owned
-from coordinator.web.attendant import PageAttendant
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from coordinator.web.tasks import Conversation, Done, Task
 from storage import chain as chain_book
@@ -47,11 +46,8 @@ def show(visit: Visit) -> Answer:
             raise ChainUnreachable(str(unreachable)) from unreachable
         return context.opened.chain
 
-    with context.chain_lock:
-        try:
-            seen = standing.status(context.home, context.reading, chain)
-        finally:
-            context.opened.close_chain()
+    with context.asking():
+        seen = standing.status(context.home, context.reading, chain)
     first = next((step for step in seen.next if step.severity is not Severity.INFO), None)
     first = first or next(iter(seen.next), None)
     said = {
@@ -110,13 +106,9 @@ def look(visit: Visit) -> Answer:
     context = visit.context
 
     def work(conversation: Conversation) -> Done:
-        with context.chain() as chain:
+        with context.asking() as opened:
             found = overview.sync(
-                context.home,
-                context.database,
-                chain,
-                vault=None,
-                say=PageAttendant(conversation).say,
+                context.home, context.database, opened.chain, vault=None, say=conversation.say
             )
         told = [each.message for each in found.news]
         height = f"looked up to block {found.tip.height}"

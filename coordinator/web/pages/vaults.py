@@ -5,7 +5,6 @@ from typing import Final
 from coordinator.audit import acceptance
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.guide import road
-from coordinator.guide.facts import gather
 from coordinator.home import statement_checks
 from coordinator.vault import drills, key_proofs, vaults
 from coordinator.vault.vaults import VaultPlan
@@ -16,8 +15,6 @@ from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from coordinator.web.offered_cards import patiently, slots_of, told
 from coordinator.web.tasks import Conversation, Done, Task
 from storage import drills as drill_book
-from storage import vaults as vault_book
-from storage.database import is_read_only
 
 PATH: Final = "/vaults"
 CARD: Final = "card:"
@@ -32,10 +29,7 @@ KINDS: Final = {
 
 def ask_new(visit: Visit) -> Answer:
     """Ask for the name of a vault, its cards, and how many of them move the money."""
-    context = visit.context
-    with context.reading.begin() as db:
-        facts = gather(context.home, db, writable=not is_read_only(context.database))
-    usable = road.usable_cards(facts)
+    usable = road.usable_cards(visit.context.facts())
     said = {
         "cards": [(each.label, each.carrier.location) for each in usable],
         "threshold": len(usable) // 2 + 1,
@@ -64,25 +58,27 @@ def make(visit: Visit) -> Answer:
 def show(visit: Visit) -> Answer:
     """Show a vault: its cards, whether their keys are proved, its plan, its drills."""
     context, name = visit.context, visit.path["vault"]
-    with context.reading.begin() as db:
-        record = vault_book.vault_named(db, name)
+    with context.opened.vault(name, reads=True) as (db, record):
         found = vaults.shown(context.home, db, record)
         rehearsed = [
             (drills.progress(each), each.started_at)
             for each in drill_book.drills_of(db, record)[:5]
         ]
-        facts = gather(context.home, db, writable=True)
         operators = statement_checks.of_vault(context.home, db, record)
     proved = {
         key.label: key.verified
-        for vault in facts.vaults
+        for vault in context.facts().vaults
         if vault.name == name
-        for keys in (vault.facts.cosigners, *(each.keys for each in vault.facts.branches))
-        for key in keys
+        for key in vault.facts.all_keys()
     }
     later = [(each, wait_words(each)) for each in found.branches if each.wait is not None]
-    said = {"vault": found, "drills": rehearsed, "proved": proved, "later": later}
-    said["operators"] = operators
+    said = {
+        "vault": found,
+        "drills": rehearsed,
+        "proved": proved,
+        "later": later,
+        "operators": operators,
+    }
     return Shown("vault.html", said)
 
 
@@ -91,8 +87,8 @@ def past(visit: Visit) -> Answer:
     context, name = visit.context, visit.path["vault"]
     away = context.freshen(name)
     found = history.history(context.reading, name)
-    with context.reading.begin() as db:
-        looked = scans.looked(db, vault_book.vault_named(db, name))
+    with context.opened.vault(name, reads=True) as (db, record):
+        looked = scans.looked(db, record)
     lines = found.transactions
     said = {
         "name": name,
@@ -120,8 +116,8 @@ def prove(visit: Visit) -> Answer:
             attendant=person,
             wait_policy=patiently(person),
         )
-        with context.database.begin() as db:
-            differs = acceptance.differing(context.home, vault_book.vault_named(db, name))
+        with context.opened.vault(name) as (_, record):
+            differs = acceptance.differing(context.home, record)
         wrong = [f"{each.cosigner or name}: {each.reason}" for each in proofs.mismatches]
         if wrong or differs:
             raise CoordinatorError(f"something differs: {'; '.join([*wrong, *differs])}")
