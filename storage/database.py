@@ -19,6 +19,8 @@ from storage.errors import ReadOnly, SchemaTooNew, SchemaTooOld, StorageError
 from storage.read_only import LOST, Place, copied, is_writable, readable, require_whole
 from storage.sessions import Held
 
+Database = sessionmaker[Session]
+"""What opens sessions: `with database.begin() as db` commits or rolls back."""
 VERSIONS = tuple(f"{number:04}" for number in range(13, 27))
 """The schema's versions, oldest first; 0001 to 0012 were those of program 0.1.0."""
 OUR_TABLES = {"alembic_version", "custody_event", "vault"}
@@ -46,7 +48,7 @@ it has the opening key, before anything private is written; raises where it must
 
 def open_database(
     url: str | URL, *, existing: bool = False, password: Callable[[], str] | None = None
-) -> sessionmaker[Session]:
+) -> Database:
     """Open the database at a SQLAlchemy URL; it is made, or brought to date, where it must be.
 
     `with database.begin() as db` is one transaction; it holds the database's write lock from its
@@ -79,12 +81,12 @@ def open_database(
     return sessionmaker(engine, class_=Held, expire_on_commit=False)
 
 
-def reading(database: sessionmaker[Session]) -> sessionmaker[Session]:
+def reading(database: Database) -> Database:
     """Return an open database for reading alone: its transactions keep nobody from writing."""
     return _with(database, **{READS: True})
 
 
-def briefly(database: sessionmaker[Session]) -> sessionmaker[Session]:
+def briefly(database: Database) -> Database:
     """Return an open database whose transactions bring nothing from a server.
 
     For short ones: each question costs a wait, and the first begins. To a file it is all the same.
@@ -92,14 +94,14 @@ def briefly(database: sessionmaker[Session]) -> sessionmaker[Session]:
     return _with(database, **{BRINGS: False})
 
 
-def _with(database: sessionmaker[Session], **options: bool) -> sessionmaker[Session]:
+def _with(database: Database, **options: bool) -> Database:
     """Return an open database with other options for its transactions, and the same sessions."""
     made = copy(database)
     made.kw = {**database.kw, "bind": database.kw["bind"].execution_options(**options)}
     return made
 
 
-def is_read_only(database: sessionmaker[Session]) -> bool:
+def is_read_only(database: Database) -> bool:
     """Tell whether an open database can only be read."""
     return READ_ONLY in database.kw["bind"].get_execution_options()
 

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from cards.errors import CardRemoved, NotGenuine, NotUnlocked, ReaderNotFound
 from cards.session import Attestation, CardSession, Verdict
 from coordinator import clock
@@ -23,8 +21,7 @@ from coordinator.person import Attendant
 from coordinator.readers.slots import CardPrompts, card_in, unlock
 from psbt.keys import format_path
 from storage import cards as card_book
-
-Database = sessionmaker[Session]
+from storage.database import Database
 
 
 class Checked(NamedTuple):

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from cards.errors import (
     CardNotInitialised,
@@ -66,10 +66,10 @@ from psbt.signer import SigningRequest, signature_valid
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
+from storage.database import Database
 from storage.errors import AlreadyExists
 from storage.model import Card
 
-Database = sessionmaker[Session]
 PROOF_TAG = b"cardquorum key proof v1"
 PROOF_STEPS = (0, 0)
 UNTOLD = "nothing tells it from software that plays a card, see SECURITY.md"

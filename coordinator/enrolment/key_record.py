@@ -1,7 +1,5 @@
 """A card signs the record of its key that another coordinator asks for (BIP 129, round 1)."""
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from coordinator.enrolment.enrol import CardAtSlot
 from coordinator.enrolment.pins import expect
 from coordinator.home.settings import Home
@@ -13,8 +11,7 @@ from coordinator.readers.slots import CardPrompts, card_in, unlock
 from psbt.network import Network
 from psbt.signed_message import format_signature, message_digest
 from storage import cards as card_book
-
-Database = sessionmaker[Session]
+from storage.database import Database
 
 
 def signed_key_record(

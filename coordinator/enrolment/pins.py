@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from cards.errors import (
     CardError,
@@ -46,10 +46,10 @@ from coordinator.wallet.balance import balance
 from storage import card_secrets as secret_book
 from storage import cards as card_book
 from storage import vaults as vault_book
+from storage.database import Database
 from storage.model import Vault
 from storage.succession import all_successions
 
-Database = sessionmaker[Session]
 CARD_IN_USE = "card_in_use"
 RESET = "factory reset: the key on it is gone"
 
@@ -231,9 +231,7 @@ def _money(db: Session, vault: Vault) -> str | None:
     seen = scans.looked(db, vault)
     if not seen.known:
         return f"nobody looked yet whether vault {vault.name} holds coins (cardquorum sync)"
-    owned = balance(db, vault)
-    held = owned.whole_sats
-    if held:
+    if held := balance(db, vault).whole_sats:
         when = f" as of block {seen.tip.height}" if seen.tip else ""
         return f"vault {vault.name} holds {held} sat{when}"
     if seen.looked_from is None or seen.earlier_unknown:

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from cards.errors import CardError, NotSupported, NotUnlocked, ProtocolError, WrongCard
 from cards.session import (
     BackupExporter,
@@ -50,6 +48,7 @@ from coordinator.person import Attendant
 from coordinator.readers.slots import CardPrompts, FolderMemory, card_in
 from storage import card_secrets as secret_book
 from storage import cards as card_book
+from storage.database import Database
 
 KEY_KEPT = (
     "came with a key of its own: it is kept and no other is made; whoever had the card before its "
@@ -62,7 +61,7 @@ PUK_LOST = (
 
 
 def set_up(
-    home: Home, database: sessionmaker[Session], wanted: Setup, *, attendant: Attendant
+    home: Home, database: Database, wanted: Setup, *, attendant: Attendant
 ) -> enrol.Enrolled:
     """Set PIN and PUK, make or load the key, read it back and compare, and enrol the card.
 
@@ -74,7 +73,7 @@ def set_up(
 
 
 def set_up_copies(
-    home: Home, database: sessionmaker[Session], wanted: Sequence[Setup], *, attendant: Attendant
+    home: Home, database: Database, wanted: Sequence[Setup], *, attendant: Attendant
 ) -> list[enrol.Enrolled]:
     """Give the same key to several cards, one after the other, each read back and compared.
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from cards.errors import CardNotInitialised, NotSupported, NotUnlocked
 from cards.family import CardFamily, CardMemory, family_named
 from cards.pin import Pin, Secret, fresh_puk
@@ -31,6 +29,7 @@ from coordinator.person import Attendant
 from coordinator.readers.slots import CardPrompts, Slot, card_in, possible
 from psbt.keys import Path as KeyPath
 from storage import cards as card_book
+from storage.database import Database
 
 BESIDES = ("duress", "pairing")
 BACKUP_INSTEAD = (
@@ -196,7 +195,7 @@ class Run:
     """One run: where it keeps things, whom it asks, and the seed, unless the card makes its key."""
 
     home: Home
-    database: sessionmaker[Session]
+    database: Database
     attendant: Attendant
     begun: BegunSetups
     path: KeyPath

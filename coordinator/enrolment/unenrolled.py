@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from cards.errors import NotSupported, PathNotAvailable, WrongCard
 from cards.session import CardIdentity, CardSession
@@ -17,9 +17,9 @@ from psbt.keys import KeyExpression, bip48_path, format_path
 from psbt.network import Network
 from storage import cards as card_book
 from storage import vaults as vault_book
+from storage.database import Database
 from storage.model import Card, Vault
 
-Database = sessionmaker[Session]
 UNKNOWN = bytes(4)
 
 

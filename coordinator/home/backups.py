@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy.engine import URL
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from coordinator.errors import SettingsError, UsageError
 from coordinator.home import approvals, undelivered
@@ -32,7 +32,7 @@ from psbt import codec, outline
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 from storage.copying import copy_rows
-from storage.database import open_database
+from storage.database import Database, open_database
 from storage.integrity import check_database, require_own_schema
 from storage.read_only import copy_database
 
@@ -67,7 +67,7 @@ def write(
     out: Path,
     *,
     with_approvals: bool = False,
-    served: sessionmaker[Session] | None = None,
+    served: Database | None = None,
 ) -> Written:
     """Write the home into one file (mode 0600); a file that is there already is not replaced.
 
@@ -156,7 +156,7 @@ def to_approve(home: Home, db: Session) -> list[str]:
     return commands
 
 
-def _copy_served(served: sessionmaker[Session], file: Path) -> None:
+def _copy_served(served: Database, file: Path) -> None:
     opened = open_database(URL.create("sqlite", database=str(file)))
     try:
         copy_rows(served, opened)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, event
-from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction
 
 from coordinator.errors import BookRolledBack, SettingsError, UsageError
 from coordinator.files import write_private
@@ -17,7 +17,7 @@ from coordinator.foreign_json import Field, read_json
 from coordinator.home.settings import Home
 from storage import book_heads, custody
 from storage.authors import STATED
-from storage.database import asking_anew, reading
+from storage.database import Database, asking_anew, reading
 
 FILE: Final = "book.json"
 SIZE_MAX: Final = 4_096
@@ -38,7 +38,7 @@ Ends = dict[str, End]
 """By table: custody events, and what operators signed."""
 
 
-def follow(home: Home, database: sessionmaker[Session]) -> None:
+def follow(home: Home, database: Database) -> None:
     """Hold both books against what this home saw, and keep how far they go from now on.
 
     They are held again on each further connection: another server may have taken over. Raises

@@ -125,21 +125,17 @@ def listed(home: Home, db: Session) -> list[Listed]:
     """Return this home's operator, those approved here, and those that rows name besides."""
     mine, names = approvals.public_key(home), approvals.approved_operators(home)
     rows = {key: (name, count) for key, name, count in statements.authors(db)}
-    counts = {key: count for key, (_, count) in rows.items()}
-    found = []
+    found: dict[bytes, tuple[str, str]] = {}
     if mine is not None:
-        found.append(_listed(own_name(home), mine, "own", count=counts.get(mine, 0)))
-    found += (
-        _listed(name, key, State.APPROVED, count=counts.get(key, 0))
-        for key, name in sorted(names.items(), key=lambda each: each[1])
-        if key != mine
-    )
-    found += (
-        _listed(visible(name), key, State.UNKNOWN, count=count)
-        for key, (name, count) in rows.items()
-        if key != mine and key not in names
-    )
-    return found
+        found[mine] = (own_name(home), "own")
+    for key, name in sorted(names.items(), key=lambda each: each[1]):
+        found.setdefault(key, (name, State.APPROVED))
+    for key, (name, _) in rows.items():
+        found.setdefault(key, (visible(name), State.UNKNOWN))
+    return [
+        _listed(name, key, state, count=rows[key][1] if key in rows else 0)
+        for key, (name, state) in found.items()
+    ]
 
 
 def _listed(name: str, key: bytes, state: str, *, count: int = 0) -> Listed:

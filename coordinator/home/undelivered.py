@@ -124,14 +124,10 @@ def read(home: Home) -> Found:
 
 def forget(paths: Iterable[Path]) -> None:
     """Remove what was delivered; one that cannot be removed is delivered again, to no effect."""
-    folders = set()
     for path in paths:
-        folders.add(path.parent)
         with suppress(OSError):
             path.unlink(missing_ok=True)
-    for folder in folders:
-        with suppress(OSError):  # others lie there
-            folder.rmdir()
+            path.parent.rmdir()  # unless others lie there
 
 
 def tidy(home: Home) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from cards.errors import OutOfReach
 from coordinator.custody import log as custody_log
@@ -13,6 +13,7 @@ from coordinator.readers import emulated
 from coordinator.readers.slots import Slot
 from storage import cards as card_book
 from storage import vaults as vault_book
+from storage.database import Database
 
 HOW = "name where each lies with --reader NAME or --emulated NAME"
 
@@ -56,7 +57,7 @@ def labels_of_vault(db: Session, vault: str, branch: str | None = None) -> list[
 
 def slots_for(
     home: Home,
-    database: sessionmaker[Session],
+    database: Database,
     labels: Sequence[str],
     *,
     named: ReaderChoice,
@@ -89,9 +90,7 @@ def slots_for(
     return slots
 
 
-def slot_of(
-    home: Home, database: sessionmaker[Session], label: str, *, named: ReaderChoice
-) -> Slot:
+def slot_of(home: Home, database: Database, label: str, *, named: ReaderChoice) -> Slot:
     """Return the slot named, else the one a known card lies in, found by its identity."""
     if named != ReaderChoice():
         slots = named_slots(home, named)

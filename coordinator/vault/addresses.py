@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlencode
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_payable, require_policy
@@ -27,6 +27,7 @@ from storage import labels as label_book
 from storage import succession as succession_book
 from storage import totals
 from storage import vaults as vault_book
+from storage.database import Database
 from storage.model import Address, Vault
 from storage.totals import Use
 
@@ -141,7 +142,7 @@ def payment_uri(address: str, amount_sats: int | None, label: str | None) -> str
 
 def addresses(
     home: Home,
-    database: sessionmaker[Session],
+    database: Database,
     vault: str,
     *,
     unused: bool = False,
@@ -187,7 +188,7 @@ def addresses(
 
 def owner_of(
     home: Home,
-    database: sessionmaker[Session],
+    database: Database,
     script_pubkey: bytes,
     *,
     accepted: Accepted = None,
@@ -218,7 +219,7 @@ def owner_of(
     return None
 
 
-def compared(database: sessionmaker[Session], reach: int = 0) -> int:
+def compared(database: Database, reach: int = 0) -> int:
     """Return how many addresses of each keychain of every vault `owner_of` derives at least."""
     with database.begin() as db:
         counts = (

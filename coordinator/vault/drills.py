@@ -13,8 +13,6 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from cards.session import CardIdentity
 from coordinator import clock, foreign_text
 from coordinator.audit.acceptance import Accepted, require_policy
@@ -53,10 +51,9 @@ from storage import chain as chain_book
 from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import vaults as vault_book
-from storage.database import reading
+from storage.database import Database, reading
 from storage.model import BranchKey, Cosigner, Drill, Vault
 
-Database = sessionmaker[Session]
 FORMAT = "cardquorum drill v1"
 MESSAGE = re.compile(r"cardquorum drill: vault (?P<vault>\S+) #(?P<checksum>\S{8}), ")
 FILE_MAX = 1 << 20

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from cards.errors import CardRemoved, WrongCard
 from cards.session import CardIdentity, CardSession
 from coordinator import clock
@@ -30,10 +28,8 @@ from psbt.keys import parse_path
 from psbt.signer import signature_valid
 from storage import cards as card_book
 from storage import vaults as vault_book
-from storage.database import reading
+from storage.database import Database, reading
 from storage.model import BranchKey, Card, Cosigner, Vault
-
-Database = sessionmaker[Session]
 
 
 class Mismatch(NamedTuple):

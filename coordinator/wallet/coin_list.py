@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from coordinator import clock
 from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet.branches import Ripening, chain_clock, ripening
@@ -14,6 +12,7 @@ from psbt.coins import Outpoint
 from psbt.policy import format_address
 from storage import labels as label_book
 from storage import vaults as vault_book
+from storage.database import Database
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class CoinLine:
     ripens: list[Ripening]
 
 
-def coins(database: sessionmaker[Session], vault: str) -> list[CoinLine]:
+def coins(database: Database, vault: str) -> list[CoinLine]:
     """Return a vault's unspent coins, largest first."""
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)

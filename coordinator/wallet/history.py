@@ -7,7 +7,7 @@ from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from coordinator.amounts import script_of
 from coordinator.errors import UsageError
@@ -20,6 +20,7 @@ from storage import chain as chain_book
 from storage import labels as label_book
 from storage import totals
 from storage import vaults as vault_book
+from storage.database import Database
 from storage.model import ChainTransaction
 
 RECEIVED, SENT, MOVED, BUMPED = "received", "sent", "moved", "bumped"
@@ -65,7 +66,7 @@ class _Nature(NamedTuple):
     address_labels: tuple[str, ...]
 
 
-def history(database: sessionmaker[Session], vault: str) -> History:
+def history(database: Database, vault: str) -> History:
     """Return what happened to a vault's money."""
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)

@@ -1,16 +1,16 @@
 """What the chain source relays: asked of it, kept, and what a payment is held against with it."""
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.chain import ChainSource
 from coordinator.errors import ChainUnreachable
 from psbt.relay import CORE_30, RelayRules
 from storage import node_rules as rule_book
-from storage.database import reading
+from storage.database import Database, reading
 
 
-def refresh(database: sessionmaker[Session], chain: ChainSource) -> None:
+def refresh(database: Database, chain: ChainSource) -> None:
     """Ask the source what it relays, and keep it; one that does not answer leaves what it said."""
     try:
         said = chain.relay()

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainError, ChainUnreachable, VaultAltered
 from coordinator.home import statement_checks
@@ -21,11 +19,8 @@ from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import chain_events as event_book
 from storage import vaults as vault_book
-from storage.database import is_read_only, reading
+from storage.database import Database, is_read_only, reading
 from storage.model import Ceremony
-
-Database = sessionmaker[Session]
-
 
 NEXT_VERB: Final = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
 """The command that moves a payment on, by where it stands."""
