@@ -1,6 +1,7 @@
 """What the vaults own and where their payments stand, kept in step with the chain."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -130,19 +131,17 @@ def freshen(
     if home.chain != EMBEDDED_CHAIN or is_read_only(database):
         return
     chain, behind = open_chain(), []
+    # A vault whose rows disagree keeps no other back unless it was named: its own commands say it.
+    passed_over = (PsbtError,) if vault is None else ()
     with reading(database).begin() as db:
         for record in vault_book.vaults_named(db, vault):
-            try:
+            with suppress(*passed_over):
                 tip = wallet_sync.Following(chain).synced(db, record)
-            except PsbtError:
-                # A vault whose rows disagree keeps no other back; its own commands say it.
-                if vault is not None:
-                    raise
-                continue
-            if tip is None or not ceremony_book.is_confirmed(db, record):
-                behind.append(record.name)
+                if tip is None or not ceremony_book.is_confirmed(db, record):
+                    behind.append(record.name)
     for name in behind:
-        _followed(database, name, chain, look=Look(), notes=[])
+        with suppress(*passed_over):
+            _followed(database, name, chain, look=Look(), notes=[])
     if behind:
         node_rules.refresh(database, chain)
 

@@ -156,6 +156,18 @@ def test_an_altered_vault_is_named_and_keeps_no_other_back(
     assert not [each for each in others if each["code"].startswith("location_")]
 
 
+@pytest.mark.parametrize("words", [("balance",), ("status",)])
+def test_an_altered_vault_keeps_no_other_from_a_new_block(
+    beside: Asked, damage: Damage, words: Words
+) -> None:
+    (before,) = beside("balance", "w")["vaults"]
+    damage("UPDATE vault SET threshold = 1 WHERE name = 'v'")
+    beside("regtest", "mine", "1")
+    altered, whole = beside(*words, check=5)["vaults"]
+    assert (bool(altered["fault"]), whole["fault"]) == (True, None)
+    assert whole["tip"]["height"] == before["tip"]["height"] + 1
+
+
 def test_an_altered_vault_is_told_to_people_with_what_to_do(beside: Asked, damage: Damage) -> None:
     damage("UPDATE vault SET threshold = 1 WHERE name = 'v'")
     for words in (("status",), ("balance",), ("sync",)):
