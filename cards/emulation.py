@@ -44,11 +44,9 @@ class Chip(Protocol):
 
     def power_on(self) -> None:
         """Start afresh: whatever power kept is forgotten."""
-        ...
 
     def answer(self, apdu: bytes) -> bytes:
         """Answer one command APDU."""
-        ...
 
 
 class EmulatedTransport:

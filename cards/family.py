@@ -31,15 +31,12 @@ class CardMemory(Protocol):
 
     def read(self, card_id: str) -> bytes | None:
         """Return what was kept, or None."""
-        ...
 
     def write(self, card_id: str, data: bytes) -> None:
         """Keep this instead of what was kept before."""
-        ...
 
     def forget(self, card_id: str) -> None:
         """Keep nothing any more; nothing kept is no error."""
-        ...
 
 
 class TransientMemory:
@@ -127,11 +124,9 @@ class EmulatedCard(Protocol):
 
     def insert(self) -> "CardTransport":
         """Give it power: what was unlocked is forgotten."""
-        ...
 
     def state(self) -> bytes:
         """Return everything that survives power-off."""
-        ...
 
 
 class CardFamily(NamedTuple):

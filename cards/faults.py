@@ -101,7 +101,6 @@ class Pending(Protocol):
 
     def meet(self, apdu: bytes) -> Faults:
         """Count a command against the faults that wait; return those that happen at it."""
-        ...
 
 
 class Listed:

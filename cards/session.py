@@ -70,7 +70,6 @@ class CardSession(Protocol):
 
     def identity(self) -> CardIdentity:
         """Return who the card is and how many PIN attempts it has left; needs no PIN."""
-        ...
 
     def unlock(self, pin: Pin) -> None:
         """Present the PIN; raises PinIncorrect, PinDelayed or PinBlocked.
@@ -78,26 +77,21 @@ class CardSession(Protocol):
         Raises CardReset where its answer was lost and the card counts no attempts: then nobody
         knows whether it was refused, and it is not presented again here.
         """
-        ...
 
     def xpub(self, path: Path) -> ExtendedKey:
         """Return the extended public key at `path` from the master key."""
-        ...
 
     def sign(self, path: Path, digest: bytes) -> bytes:
         """Return r‖s (64 bytes, low S) over the 32-byte digest by the key at `path`."""
-        ...
 
     def pause(self) -> None:
         """Let other programs have the card for a while, reset; it forgets what was unlocked.
 
         The next command takes it back, and raises WrongCard where another one lies there.
         """
-        ...
 
     def close(self) -> None:
         """Forget what was unlocked and let go of the card; closing twice is allowed."""
-        ...
 
 
 @runtime_checkable
@@ -106,7 +100,6 @@ class Initialiser(Protocol):
 
     def initialise(self, secrets: Mapping[str, Secret]) -> None:
         """Set the named secrets (`pin`, `puk`, …); raises NotSupported if it is done already."""
-        ...
 
 
 @runtime_checkable
@@ -115,11 +108,9 @@ class SeedLoader(Protocol):
 
     def load_seed(self, seed: Secret) -> None:
         """Load a seed of 16 to 64 bytes; refuses when the card has one."""
-        ...
 
     def reset_seed(self, pin: Pin) -> None:
         """Erase the seed; the PIN stays."""
-        ...
 
 
 @runtime_checkable
@@ -128,7 +119,6 @@ class KeyGenerator(Protocol):
 
     def generate_key(self) -> None:
         """Make the master key on the card; refuses when the card has one."""
-        ...
 
 
 @runtime_checkable
@@ -140,7 +130,6 @@ class OriginTeller(Protocol):
 
         Needs the PIN of a card that has one; raises CardNotInitialised where there is no key.
         """
-        ...
 
 
 @runtime_checkable
@@ -149,7 +138,6 @@ class PinChanger(Protocol):
 
     def change_pin(self, old: Pin, new: Pin) -> None:
         """Replace the PIN; a wrong old PIN costs an attempt."""
-        ...
 
 
 @runtime_checkable
@@ -161,7 +149,6 @@ class PinUnblocker(Protocol):
 
         Raises PukIncorrect with the PUK attempts left, or PukBlocked once none is left.
         """
-        ...
 
 
 @runtime_checkable
@@ -170,7 +157,6 @@ class BatchSigner(Protocol):
 
     def sign_batch(self, path: Path, digests: Sequence[bytes]) -> list[bytes]:
         """Return r‖s (64 bytes, low S) over each 32-byte digest, in order."""
-        ...
 
 
 @runtime_checkable
@@ -182,7 +168,6 @@ class SchnorrSigner(Protocol):
 
         A tweak of zeros leaves the key as it is, as script paths need it.
         """
-        ...
 
 
 @runtime_checkable
@@ -191,7 +176,6 @@ class BackupExporter(Protocol):
 
     def backup(self) -> bytes:
         """Return the encrypted backup; the card must be unlocked."""
-        ...
 
 
 @runtime_checkable
@@ -200,11 +184,9 @@ class Labeller(Protocol):
 
     def label(self) -> str:
         """Return the text on the card; needs the PIN where the family wants it."""
-        ...
 
     def set_label(self, text: str) -> None:
         """Write the text on the card."""
-        ...
 
 
 @runtime_checkable
@@ -216,7 +198,6 @@ class Attester(Protocol):
 
         Raises NotUnlocked where the proof needs the PIN first.
         """
-        ...
 
 
 @runtime_checkable
@@ -228,7 +209,6 @@ class EvidenceTaker(Protocol):
 
         Raises NotEvidence for anything else, which is not kept.
         """
-        ...
 
 
 @runtime_checkable
@@ -237,7 +217,6 @@ class Pairer(Protocol):
 
     def unpair(self) -> None:
         """Give this computer's slot back; needs the PIN."""
-        ...
 
 
 @runtime_checkable
@@ -246,7 +225,6 @@ class Resetter(Protocol):
 
     def reset(self) -> None:
         """Erase PIN and key for good."""
-        ...
 
 
 def check_digest(digest: bytes) -> None:

@@ -100,8 +100,7 @@ def _cell(family: CardFamily, name: str, kind: type) -> str:
     having = [at for at, card in cards if isinstance(family.open(card, Surroundings()), kind)]
     if not having:
         return "no"
-    mark = MARKS[family.evidence.get(name, Evidence.EMULATOR)]
-    return mark if len(having) == len(family.profiles) else f"{mark} ({', '.join(having)})"
+    return _of(family, MARKS[family.evidence.get(name, Evidence.EMULATOR)], having)
 
 
 def _scripts(family: CardFamily) -> str:
@@ -110,10 +109,12 @@ def _scripts(family: CardFamily) -> str:
         script: [profile for profile in family.profiles if script in family.signs_at(profile)]
         for script in sorted(frozenset().union(*family.signs.values()))
     }
-    return ", ".join(
-        script if len(having) == len(family.profiles) else f"{script} ({', '.join(having)})"
-        for script, having in able.items()
-    )
+    return ", ".join(_of(family, script, having) for script, having in able.items())
+
+
+def _of(family: CardFamily, what: str, having: list[str]) -> str:
+    """Return what some versions have, with their names unless all have it."""
+    return what if len(having) == len(family.profiles) else f"{what} ({', '.join(having)})"
 
 
 def _program(software: Software) -> str:

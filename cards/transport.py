@@ -24,11 +24,9 @@ class CardTransport(Protocol):
 
         Raises TransportError where nothing came back.
         """
-        ...
 
     def close(self) -> None:
         """Let go of the card; closing twice is allowed."""
-        ...
 
 
 @runtime_checkable
@@ -37,7 +35,6 @@ class PowerCycler(Protocol):
 
     def power_cycle(self) -> None:
         """Power the card off and on: it forgets selection, channel and login."""
-        ...
 
 
 @runtime_checkable
@@ -46,7 +43,6 @@ class Pausable(Protocol):
 
     def pause(self) -> None:
         """Reset the card and let others have it; the next command takes it back."""
-        ...
 
 
 @runtime_checkable
@@ -61,15 +57,12 @@ class SharedReader(Pausable, Protocol):
 
     def take(self) -> None:
         """Keep the card to ourselves; blocks while another program does."""
-        ...
 
     def keep_alive(self) -> None:
         """Show that the card is still in use; does nothing where it is not held."""
-        ...
 
     def leave(self) -> None:
         """Let go of the card as it is, for good."""
-        ...
 
 
 @runtime_checkable
@@ -78,7 +71,6 @@ class Contended(Protocol):
 
     def tell_contention(self, tell: Callable[[str], None]) -> None:
         """Say it to `tell`, in a sentence."""
-        ...
 
 
 def pause(transport: CardTransport) -> None:

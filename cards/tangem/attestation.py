@@ -102,7 +102,8 @@ def verdict(facts: CardFacts, roots: Roots, issuer: IssuerSignatures | None) -> 
         check_issuer(facts, roots, issuer)
         found = Verdict.GENUINE, "maker, issuer and card key follow each other"
     siblings = 0 if facts.backup_status in BACKUPS else facts.backup_count
-    return Attestation(found[0], f"{found[1]}; {_backup(facts)}", siblings)
+    backup = BACKUPS.get(facts.backup_status, ACTIVE).format(facts.backup_count + 1)
+    return Attestation(found[0], f"{found[1]}; {backup}", siblings)
 
 
 def check_issuer(facts: CardFacts, roots: Roots, issuer: IssuerSignatures) -> None:
@@ -153,7 +154,3 @@ def signed(key: bytes, message: bytes, signature: bytes) -> bool:
 
 def _signer(message: bytes, signature: bytes, keys: tuple[bytes, ...]) -> bytes | None:
     return next((key for key in keys if signed(key, message, signature)), None)
-
-
-def _backup(facts: CardFacts) -> str:
-    return BACKUPS.get(facts.backup_status, ACTIVE).format(facts.backup_count + 1)

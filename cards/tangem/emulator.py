@@ -114,15 +114,12 @@ def fresh_flash(profile: str) -> Flash:
     if profile not in PROFILES:
         raise NotSupported(NAME, f"version {profile}, only {', '.join(PROFILES)}")
     settings, delay = PROFILES[profile]
-    uid = b"\4" + secrets.token_bytes(UID_SIZE - 1)
-    return Flash(profile, _card_id(), uid, random_key(), settings, delay)
-
-
-def _card_id() -> bytes:
-    """Return a developer card's number: FF, digits, and one that checks them."""
+    # A developer card's number: FF, digits, and one that checks them.
     digits = "".join(secrets.choice("0123456789") for _ in range(13))
-    candidates = (bytes.fromhex(f"FF{digits}{last}") for last in range(10))
-    return next(filter(luhn_holds, candidates))
+    numbers = (bytes.fromhex(f"FF{digits}{last}") for last in range(10))
+    card_id = next(filter(luhn_holds, numbers))
+    uid = b"\4" + secrets.token_bytes(UID_SIZE - 1)
+    return Flash(profile, card_id, uid, random_key(), settings, delay)
 
 
 def answered(card: Card, apdu: bytes) -> Response:
@@ -135,21 +132,16 @@ def answered(card: Card, apdu: bytes) -> Response:
         raise Refusal(Sw.WRONG_LENGTH) from None
     if command.cla != CLA:
         raise Refusal(Sw.UNKNOWN_CLA)
-    if command.ins == INS_SELECT:
-        return _select(card, command)
+    if command.ins == INS_SELECT:  # the wallet applet, which is selected without a word too
+        if command.data != AID:
+            raise Refusal(Sw.NOT_FOUND)
+        card.session = card.wait = None
+        return Response()
     if command.ins == Ins.OPEN_SESSION:
         return _open_session(card, command)
     if command.ins not in HANDLERS:
         raise Refusal(Sw.UNKNOWN_INS)
     return _execute(card, command, apdu)
-
-
-def _select(card: Card, command: Command) -> Response:
-    """Select the wallet applet, which is selected without a word too."""
-    if command.data != AID:
-        raise Refusal(Sw.NOT_FOUND)
-    card.session = card.wait = None
-    return Response()
 
 
 def _open_session(card: Card, command: Command) -> Response:
@@ -169,7 +161,9 @@ def _execute(card: Card, command: Command, apdu: bytes) -> Response:
     _wait(card, command.ins, apdu)
     request = Request(command.ins, mode, _fields(_plain(card, mode, command.data)))
     _check_codes(card, request)
-    _check_card_id(card, request)
+    of_card = request.ins == Ins.READ and (request.fields.number(Tag.MODE) or 0) < READ_WALLET
+    if not of_card and request.fields.find(Tag.CARD_ID) != card.flash.card_id:
+        raise Refusal(Sw.INVALID_PARAMS)
     items, sw = HANDLERS[command.ins](card, request)
     body = tlv([(Tag.CARD_ID, card.flash.card_id), *items])
     session = card.session
@@ -201,22 +195,20 @@ def _plain(card: Card, mode: Mode, body: bytes) -> bytes:
 
 
 def _wait(card: Card, ins: int, apdu: bytes) -> None:
-    """Answer that time has to pass; another command in between begins it anew."""
-    wait = card.wait
+    """Answer that time has to pass; another command in between begins it anew.
+
+    For wrong codes of before, and the security delay where no code is.
+    """
+    flash, wait = card.flash, card.wait
     if wait is None or wait.apdu != apdu:
-        wait = Wait(apdu, _pause(card, ins))
+        tries = max(0, min(LONGEST_TRY, flash.failures + 1 - FREE_TRIES)) * SECOND
+        smart = flash.allows(Setting.SMART_DELAY)
+        protected = smart and not (flash.code_is_default and flash.passcode_is_default)
+        wait = Wait(apdu, tries + (0 if ins not in WANT_PASSCODE or protected else flash.delay))
     card.wait = wait if wait.left > 0 else None
     if wait.left > 0:
         left, wait.left = wait.left, wait.left - SECOND
         raise Refusal(Sw.PAUSE, tlv([(Tag.PAUSE, left.to_bytes(2))]))
-
-
-def _pause(card: Card, ins: int) -> int:
-    """Return for how long: wrong codes of before, and the security delay where no code is."""
-    tries = max(0, min(LONGEST_TRY, card.flash.failures + 1 - FREE_TRIES)) * SECOND
-    smart = card.flash.allows(Setting.SMART_DELAY)
-    protected = smart and not (card.flash.code_is_default and card.flash.passcode_is_default)
-    return tries + (0 if ins not in WANT_PASSCODE or protected else card.flash.delay)
 
 
 def _check_codes(card: Card, request: Request) -> None:
@@ -230,15 +222,6 @@ def _check_codes(card: Card, request: Request) -> None:
     passcode = request.fields.find(Tag.PASSCODE) or code_hash(DEFAULT_PASSCODE)
     if request.ins in WANT_PASSCODE and not hmac.compare_digest(passcode, flash.passcode):
         raise Refusal(Sw.WRONG_PASSCODE if named else Sw.INVALID_PARAMS)
-
-
-def _check_card_id(card: Card, request: Request) -> None:
-    """Refuse a command for another card; only READ of the card needs no id."""
-    mode = request.fields.number(Tag.MODE) or 0
-    if request.ins == Ins.READ and mode < READ_WALLET:
-        return
-    if request.fields.find(Tag.CARD_ID) != card.flash.card_id:
-        raise Refusal(Sw.INVALID_PARAMS)
 
 
 def _agree(mode: Mode, host: bytes) -> tuple[bytes, bytes]:

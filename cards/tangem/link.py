@@ -137,7 +137,10 @@ class Link:
         log.debug("%s: %r", self.mode.name.lower(), command)
         if self.mode is Mode.NONE:
             return self._waited(command)
-        session = self._opened(code)
+        session = self._session
+        if session is None or not session.is_for(code):
+            session = HostChannel.agreed(*self._shake_hands(self.mode), code)
+            self._session = session
         sealed = replace(command, p1=self.mode, data=session.seal(command.data))
         response = session.unseal(self._waited(sealed))
         if response.sw == Sw.INVALID_PARAMS:
@@ -145,14 +148,6 @@ class Link:
             return response if session.proven else Response(sw=Sw.WRONG_CODE)
         session.proven = True
         return response
-
-    def _opened(self, code: Secret) -> HostChannel:
-        """Return the session for this code, opened where there is none."""
-        session = self._session
-        if session is None or not session.is_for(code):
-            session = HostChannel.agreed(*self._shake_hands(self.mode), code)
-            self._session = session
-        return session
 
     def _shake_hands(self, mode: Mode) -> tuple[bytes, bytes]:
         """Return what both ends share, and the chip's number."""

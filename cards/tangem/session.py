@@ -193,13 +193,20 @@ class TangemSession:
     def identity(self) -> CardIdentity:
         """Return who the card is; a locked one is told by its chip, if it was unlocked before.
 
-        It is not read with the default code again: each time would count as a wrong one.
+        That one is not read with the default code again, which would count as a wrong one; raises
+        NotUnlocked where it was never unlocked here.
         """
-        if self._code is None:
-            return self._recognised()
-        facts = self._read(self._code)
-        self._find_wallet()
-        return self._identity(facts)
+        if self._code is not None:
+            facts = self._read(self._code)
+            self._find_wallet()
+            return self._identity(facts)
+        uid = self._link.uid()
+        found = None if uid is None else self._recognition.recall(uid)
+        if found is None:
+            raise NotUnlocked(f"{LOCKED}, not even who it is")
+        if self._facts is not None and found.card_id != self._facts.card_id.hex():
+            raise WrongCard(self._facts.card_id.hex(), found.card_id)
+        return found
 
     def initialise(self, secrets: Mapping[str, Secret]) -> None:
         """Set `pin` as access code, and `passcode` where it is given."""
@@ -478,16 +485,6 @@ class TangemSession:
         ready = self._wallet is not None and not facts.code_is_default
         has_code = not facts.code_is_default
         return CardIdentity(facts.card_id.hex(), NAME, str(facts.version), ready, None, has_code)
-
-    def _recognised(self) -> CardIdentity:
-        """Tell a locked card by its chip; raises NotUnlocked where it was never unlocked here."""
-        uid = self._link.uid()
-        found = None if uid is None else self._recognition.recall(uid)
-        if found is None:
-            raise NotUnlocked(f"{LOCKED}, not even who it is")
-        if self._facts is not None and found.card_id != self._facts.card_id.hex():
-            raise WrongCard(self._facts.card_id.hex(), found.card_id)
-        return found
 
     def _remember(self) -> None:
         """Keep who the chip is, for when the card is locked."""

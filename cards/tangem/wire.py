@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple, Self
 
@@ -236,7 +236,12 @@ Item = tuple[int, bytes]
 
 def tlv(items: Iterable[Item]) -> bytes:
     """Return the list's bytes; a length of 255 or more takes three of them."""
-    return b"".join(_encoded(tag, value) for tag, value in items)
+    encoded = b""
+    for tag, value in items:
+        size = len(value)
+        length = bytes((size,)) if size < LONG else bytes((LONG,)) + size.to_bytes(2)
+        encoded += bytes((tag,)) + length + value
+    return encoded
 
 
 class Fields(NamedTuple):
@@ -247,7 +252,16 @@ class Fields(NamedTuple):
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Read a list; raises ProtocolError."""
-        return cls(tuple(_items(data)))
+        items, at = list[Item](), 0
+        while at < len(data):
+            size, start = _length(data, at + 1)
+            value = data[start : start + size]
+            if len(value) != size:
+                had = f"announces {size} bytes and has {len(value)}"
+                raise ProtocolError(f"tag {data[at]:02X} {had}")
+            items.append((data[at], value))
+            at = start + size
+        return cls(tuple(items))
 
     def find(self, tag: int) -> bytes | None:
         """Return the value of a tag, or None; raises ProtocolError where it is there twice."""
@@ -281,23 +295,6 @@ class Fields(NamedTuple):
     def every(self, tag: int) -> list[bytes]:
         """Return all values of a tag that repeats."""
         return [value for each, value in self.items if each == tag]
-
-
-def _encoded(tag: int, value: bytes) -> bytes:
-    size = len(value)
-    length = bytes((size,)) if size < LONG else bytes((LONG,)) + size.to_bytes(2)
-    return bytes((tag,)) + length + value
-
-
-def _items(data: bytes) -> Iterator[Item]:
-    at = 0
-    while at < len(data):
-        size, start = _length(data, at + 1)
-        value = data[start : start + size]
-        if len(value) != size:
-            raise ProtocolError(f"tag {data[at]:02X} announces {size} bytes and has {len(value)}")
-        yield data[at], value
-        at = start + size
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:

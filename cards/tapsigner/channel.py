@@ -7,7 +7,7 @@ from coincurve import PrivateKey
 from cards.apdu import Command
 from cards.pin import Secret
 from cards.tapsigner.commands import Call, frame
-from cards.tapsigner.wire import mask_cvc, session_key, xor
+from cards.tapsigner.wire import mask_cvc, xor
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,11 @@ class Sealed:
 def seal(
     call: Call, card_key: bytes, card_nonce: bytes, *, cvc: Secret, ephemeral: PrivateKey
 ) -> Sealed:
-    """Return the command under an ephemeral key that serves once, with the masked CVC."""
-    key = session_key(ephemeral, card_key)
+    """Return the command under an ephemeral key that serves once, with the masked CVC.
+
+    The command's own key is SHA-256 of the compressed Diffie-Hellman point.
+    """
+    key = ephemeral.ecdh(card_key)
     arguments = {
         **call.open,
         **{name: xor(value, key[: len(value)]) for name, value in call.sealed.items()},

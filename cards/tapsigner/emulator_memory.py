@@ -15,7 +15,6 @@ from cards.tapsigner.wire import (
     ErrorCode,
     is_point,
     mask_cvc,
-    session_key,
     version_number,
 )
 
@@ -107,7 +106,7 @@ class Card:
             raise CallRefused(ErrorCode.NEEDS_AUTH, "needs auth")
         if not (isinstance(public, bytes) and isinstance(masked, bytes) and is_point(public)):
             raise CallRefused(ErrorCode.BAD_ARGUMENTS, "bad epubkey or xcvc")
-        key = session_key(PrivateKey(self.flash.card_key), public)
+        key = PrivateKey(self.flash.card_key).ecdh(public)
         expected = mask_cvc(self.flash.cvc, key, self.power.nonce, name=name)
         if not hmac.compare_digest(masked, expected):
             if len(masked) == len(expected) or self.flash.version >= LENGTH_COUNTED_SINCE:

@@ -192,8 +192,7 @@ class Link:
             log.debug("power or selection is lost")
             self._disturbed()
             self._same(self._select())
-            sealed, used = made(), self._nonce
-            self._nonce = None
+            sealed, used, self._nonce = made(), self._nonce, None
             response = transmit(self.transport, sealed.command)
         if response.sw != SW_OK:
             raise StatusWordError(response.sw, INS)

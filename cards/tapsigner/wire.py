@@ -5,7 +5,7 @@ import re
 from enum import IntEnum
 from typing import Final, NoReturn
 
-from coincurve import PrivateKey, PublicKey
+from coincurve import PublicKey
 
 from cards.errors import ProtocolError
 
@@ -56,11 +56,6 @@ def version_number(text: str) -> tuple[int, ...]:
     if found is None:
         raise ValueError("a version is three numbers")
     return tuple(map(int, found.groups()))
-
-
-def session_key(own: PrivateKey, other: bytes) -> bytes:
-    """Return the key of one command: SHA-256 of the compressed Diffie-Hellman point."""
-    return own.ecdh(other)
 
 
 def mask_cvc(cvc: bytes, key: bytes, card_nonce: bytes, *, name: str) -> bytes:

@@ -16,7 +16,7 @@ from cards.tapsigner.commands import BACKUP, MASTER_XPUB, SELECT, derive, read, 
 from cards.tapsigner.emulator import TapsignerEmulator, certificate, made
 from cards.tapsigner.emulator_memory import Flash
 from cards.tapsigner.roots import DEVELOPMENT, PRODUCTION, ROOTS
-from cards.tapsigner.wire import decode_map, session_key
+from cards.tapsigner.wire import decode_map
 from tests.cards.tapsigner_host import ACCOUNT, NONCE, open_backup, vectors
 
 
@@ -47,12 +47,10 @@ def keys() -> list[tuple[bytes, bytes]]:
 def test_the_session_key_is_the_published_one() -> None:
     expected = vectors("crypto_arrays")["expected_ecdh_shared_secrets"]
     found = keys()
-    shared = [
-        session_key(PrivateKey(found[n][0]), found[9 - n][1]).hex() for n in range(len(found))
-    ]
+    shared = [PrivateKey(found[n][0]).ecdh(found[9 - n][1]).hex() for n in range(len(found))]
     assert shared == expected
     lone = vectors("lib")["ecdh_session"]
-    key = session_key(PrivateKey(bytes.fromhex(lone["priv"])), bytes.fromhex(lone["pubkey"]))
+    key = PrivateKey(bytes.fromhex(lone["priv"])).ecdh(bytes.fromhex(lone["pubkey"]))
     assert key.hex() == lone["sha256_compressed_point"]
 
 
