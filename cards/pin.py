@@ -77,6 +77,25 @@ class Pin(Secret):
         return cls(secret._value)  # noqa: SLF001 -- of its own kind
 
 
+class KeptPin:
+    """A copy of the PIN that a card has accepted, for a login that gets lost; or none."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.value: Pin | None = None
+
+    def keep(self, pin: Pin) -> None:
+        """Keep this one instead of any before."""
+        self.forget()
+        self.value = pin.copy()
+
+    def forget(self) -> None:
+        """Wipe it."""
+        pin, self.value = self.value, None
+        if pin is not None:
+            pin.close()
+
+
 def fresh_puk(digits: int) -> Secret:
     """Return a random PUK of so many digits."""
     return Secret("".join(secrets.choice("0123456789") for _ in range(digits)).encode())

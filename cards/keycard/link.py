@@ -32,7 +32,7 @@ from cards.keycard.channel import (
     secret_from,
 )
 from cards.keycard.wire import Sw
-from cards.pin import Pin
+from cards.pin import KeptPin, Pin
 from cards.transport import CardTransport, exchange, pause, transmit
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Link:
         """
         self.transport: Final = transport
         self._surroundings = surroundings
-        self._pin: Pin | None = None
+        self.pin: Final = KeptPin()
         self._channel: Channel | None = None
         self._just_selected = True
         self.application = self._selected()
@@ -83,7 +83,7 @@ class Link:
         self._expect_set_up()
         response = self._mended(command)
         if response.sw == Sw.CONDITIONS:  # it misses the PIN, its key, or something else
-            if self._pin is None:
+            if self.pin.value is None:
                 raise NotUnlocked("the card wants its PIN first")
             if not answers.parse_status(self._mended(commands.STATUS).data).has_key:
                 raise CardNotInitialised("the card has no key")
@@ -104,7 +104,7 @@ class Link:
         found = self._select_same()
         self._just_selected = True
         if not found.initialised:
-            self.forget_pin()
+            self.pin.forget()
         return found
 
     def _select_same(self) -> Application:
@@ -148,7 +148,7 @@ class Link:
             response = self._through(command, self._channel or self._reopened())
             if response is not None:
                 _accepted(response, command)
-                self.keep_pin(pin)
+                self.pin.keep(pin)
                 return
             left = self._tries_left()
             if left < before:
@@ -166,24 +166,9 @@ class Link:
 
     def pause(self) -> None:
         """Let other programs have the card; the next command selects it again."""
-        self.forget_pin()
+        self.pin.forget()
         pause(self.transport)
         self._channel, self._just_selected = None, False
-
-    def logged_in(self) -> bool:
-        """Tell whether a PIN has been accepted and is kept."""
-        return self._pin is not None
-
-    def keep_pin(self, pin: Pin) -> None:
-        """Keep this PIN, which the card has accepted, instead of any before."""
-        self.forget_pin()
-        self._pin = pin.copy()
-
-    def forget_pin(self) -> None:
-        """Wipe the kept PIN."""
-        pin, self._pin = self._pin, None
-        if pin is not None:
-            pin.close()
 
     def pair(self, secret: bytes) -> bool:
         """Pair with a secret and open the channel; False where the card has another secret."""
@@ -291,8 +276,8 @@ class Link:
                     self.select_again()
                 self._just_selected = False
                 channel = self._opened()
-                if self._pin is not None:
-                    self._log_in_again(self._pin, channel)
+                if self.pin.value is not None:
+                    self._log_in_again(self.pin.value, channel)
             except CardReset:
                 pass
             except StatusWordError as refused:
@@ -326,7 +311,7 @@ class Link:
 
     def _log_in_again(self, pin: Pin, channel: Channel) -> None:
         """Present the kept PIN once more; it was right before, so one refusal forgets it."""
-        self._pin = None
+        self.pin.value = None
         status = self._through(commands.STATUS, channel)
         if status is None:
             pin.close()
@@ -341,7 +326,7 @@ class Link:
             raise CardReset("another program reset the card while its PIN was presented again")
         if response.sw != SW_OK:
             raise NotUnlocked("the card wants its PIN again and refuses the one from before")
-        self._pin = pin
+        self.pin.value = pin
 
 
 def _name(application: Application, certificate: Certificate | None) -> str:

@@ -105,7 +105,7 @@ class KeycardSession:
 
     def unlock(self, pin: Pin) -> None:
         """Present the PIN; one that is not 6 digits never reaches the card."""
-        self._link.forget_pin()
+        self._link.pin.forget()
         commands.digits(pin, PIN)
         self._link.log_in(pin)
 
@@ -148,7 +148,7 @@ class KeycardSession:
         command = commands.change_pin(new)
         self.unlock(old)
         self._link.send_once(command)
-        self._link.keep_pin(new)
+        self._link.pin.keep(new)
 
     def unblock(self, puk: Secret, new: Pin | None) -> None:
         """Free the blocked PIN, which is `new` from then on."""
@@ -158,9 +158,9 @@ class KeycardSession:
         status = self._link.status()
         if not status.pin_tries and not status.puk_tries:
             raise PukBlocked("the card allows no more attempts at its PUK")
-        self._link.forget_pin()
+        self._link.pin.forget()
         self._link.send_once(command)
-        self._link.keep_pin(new)
+        self._link.pin.keep(new)
 
     def unpair(self) -> None:
         """Give the slot back that this card keeps for us; needs the PIN."""
@@ -178,7 +178,7 @@ class KeycardSession:
 
     def reset(self) -> None:
         """Erase PIN, key and pairings for good; needs no PIN."""
-        self._link.forget_pin()
+        self._link.pin.forget()
         self._forget_keys()
         self._link.select_again()
         exchange(self._link.transport, commands.FACTORY_RESET)
@@ -213,8 +213,8 @@ class KeycardSession:
 
     def close(self) -> None:
         """Lock the card, wipe the PIN and let go of the card."""
-        if self._link.logged_in():
-            self._link.forget_pin()
+        if self._link.pin.value is not None:
+            self._link.pin.forget()
             with contextlib.suppress(CardError):
                 self._link.select_again()
         self._forget_keys()

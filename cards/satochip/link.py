@@ -16,7 +16,7 @@ from cards.errors import (
     WrongCard,
 )
 from cards.family import Surroundings
-from cards.pin import Pin
+from cards.pin import KeptPin, Pin
 from cards.satochip import answers, commands
 from cards.satochip.answers import CHANNEL_LOST, refusal
 from cards.satochip.channel import HostChannel, agree
@@ -53,7 +53,7 @@ class Link:
         if len(candidates) != 1:
             raise SecureChannelError(f"two handshakes leave {len(candidates)} keys for the card")
         (self.authentikey,) = candidates
-        self._pin: Pin | None = None
+        self.pin: Final = KeptPin()
         self.reopened = 0
 
     def status(self) -> answers.Status:
@@ -65,8 +65,8 @@ class Link:
     def send(self, command: Command) -> bytes:
         """Send a command in the channel and return its answer; raises what a refusal means."""
         response = self._in_channel(command)
-        if response.sw == Sw.UNAUTHORIZED and self._pin is not None:
-            self._log_in_again(self._pin)
+        if response.sw == Sw.UNAUTHORIZED and self.pin.value is not None:
+            self._log_in_again(self.pin.value)
             response = self._in_channel(command)
         return _accepted(response, command)
 
@@ -76,31 +76,15 @@ class Link:
 
     def pause(self) -> None:
         """Let other programs have the card; the next command opens another channel."""
-        self.forget_pin()
+        self.pin.forget()
         pause(self.transport)
         self._paused = True
 
     def log_in(self, pin: Pin) -> None:
         """Present the PIN, and keep a copy for a login that gets lost."""
-        self.forget_pin()
+        self.pin.forget()
         self._presented(commands.verify_pin(pin), counted=True)
-        self._pin = pin.copy()
-
-    def logged_in(self) -> bool:
-        """Tell whether a PIN has been accepted and is kept."""
-        return self._pin is not None
-
-    def replace_pin(self, pin: Pin) -> None:
-        """Keep another PIN for later, if one is kept."""
-        if self.logged_in():
-            self.forget_pin()
-            self._pin = pin.copy()
-
-    def forget_pin(self) -> None:
-        """Wipe the kept PIN."""
-        pin, self._pin = self._pin, None
-        if pin is not None:
-            pin.close()
+        self.pin.keep(pin)
 
     def reopen_channel(self) -> None:
         """Open another channel; raises WrongCard unless the same authentikey signed for it."""
@@ -196,15 +180,15 @@ class Link:
     def _log_in_again(self, pin: Pin) -> None:
         """Present the kept PIN once more; it was right before, so one refusal forgets it."""
         if self.status().pin_tries < SPARE_TRIES:
-            self.forget_pin()
+            self.pin.forget()
             raise NotUnlocked("the card wants its PIN again and allows one attempt")
-        self._pin = None
+        self.pin.value = None
         try:
             self._presented(commands.verify_pin(pin), counted=True)
         except CardError:
             pin.close()
             raise
-        self._pin = pin
+        self.pin.value = pin
 
 
 def _accepted(response: Response, command: Command) -> bytes:

@@ -127,7 +127,8 @@ class SatochipSession:
     def change_pin(self, old: Pin, new: Pin) -> None:
         """Replace the PIN."""
         self._link.send_once(commands.change_pin(old, new))
-        self._link.replace_pin(new)
+        if self._link.pin.value is not None:
+            self._link.pin.keep(new)
 
     def unblock(self, puk: Secret, new: Pin | None) -> None:
         """Free the blocked PIN; before 0.16 it is the old one, which `new` cannot replace."""
@@ -152,7 +153,7 @@ class SatochipSession:
 
     def reset(self) -> None:
         """Erase PIN, seed and label for good; authentikey and certificate stay."""
-        self._link.forget_pin()
+        self._link.pin.forget()
         if self._link.status().version >= ONE_COMMAND_RESET:
             self._link.send(commands.FACTORY_RESET)
         else:
@@ -191,8 +192,8 @@ class SatochipSession:
 
     def close(self) -> None:
         """Log out, wipe the PIN and let go of the card."""
-        if self._link.logged_in():
-            self._link.forget_pin()
+        if self._link.pin.value is not None:
+            self._link.pin.forget()
             with contextlib.suppress(CardError):
                 self._link.send(commands.LOGOUT_ALL)
         self._forget_keys()

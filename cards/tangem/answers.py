@@ -142,7 +142,7 @@ def parse_wallets(fields: Fields) -> list[Wallet]:
 
 
 def parse_wallet(fields: Fields) -> Wallet:
-    """Read one slot; a key of the curve we use must be a compressed point."""
+    """Read one slot; `key_of` says whether its key is one of BIP 32."""
     status, index = fields.number(Tag.STATUS, BYTE), fields.number(Tag.INDEX, BYTE)
     if status is None or index is None:
         raise ProtocolError("the card tells a wallet without status or number")
@@ -157,7 +157,12 @@ def parse_wallet(fields: Fields) -> Wallet:
 
 def parse_key(fields: Fields) -> PublicNode:
     """Read a public key with its chain code."""
-    key = PublicNode(fields.need(Tag.PUBLIC_KEY), fields.need(Tag.CHAIN_CODE))
+    return key_of(fields.need(Tag.PUBLIC_KEY), fields.need(Tag.CHAIN_CODE))
+
+
+def key_of(public_key: bytes, chain_code: bytes) -> PublicNode:
+    """Return a key with its chain code; raises ProtocolError unless both have BIP 32's sizes."""
+    key = PublicNode(public_key, chain_code)
     if len(key.public_key) != POINT or len(key.chain_code) != POINT - 1:
         raise ProtocolError(
             f"a key of {len(key.public_key)} and {len(key.chain_code)} bytes is none of BIP 32"

@@ -5,10 +5,10 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 
-from coincurve import PrivateKey, PublicKey
+from coincurve import PrivateKey
 
 from cards.apdu import SW_OK, Command, Response
-from cards.emulation import Emulator, Refusal, kept, public_key, random_key
+from cards.emulation import Emulator, Refusal, kept, public_key, random_key, shared_x
 from cards.errors import NotSupported, ProtocolError, SecureChannelError
 from cards.tangem import AID, NAME, emulator_keys
 from cards.tangem.emulator_memory import (
@@ -137,17 +137,20 @@ def answered(card: Card, apdu: bytes) -> Response:
             raise Refusal(Sw.NOT_FOUND)
         card.session = card.wait = None
         return Response()
-    if command.ins == Ins.OPEN_SESSION:
-        return _open_session(card, command)
-    if command.ins not in HANDLERS:
+    if command.ins != Ins.OPEN_SESSION and command.ins not in HANDLERS:
         raise Refusal(Sw.UNKNOWN_INS)
-    return _execute(card, command, apdu)
+    try:
+        if command.ins == Ins.OPEN_SESSION:
+            return _open_session(card, command)
+        return _execute(card, command, apdu)
+    except (ProtocolError, ValueError):  # no list, no mode, no point
+        raise Refusal(Sw.INVALID_PARAMS) from None
 
 
 def _open_session(card: Card, command: Command) -> Response:
     """Agree on a session's key; whether the host knows the code shows with what follows."""
-    host = _fields(command.data).find(Tag.SESSION_A) or b""
-    mode = _mode(command.p2)
+    host = Fields.parse(command.data).find(Tag.SESSION_A) or b""
+    mode = Mode(command.p2)
     _check_mode(card, mode)
     shared, ours = _agree(mode, host)
     card.session = Session(mode, session_key(shared, card.flash.code, card.flash.uid))
@@ -156,10 +159,10 @@ def _open_session(card: Card, command: Command) -> Response:
 
 def _execute(card: Card, command: Command, apdu: bytes) -> Response:
     """Wait, take the encryption off, check the codes, act, and put the encryption on."""
-    mode = _mode(command.p1)
+    mode = Mode(command.p1)
     _check_mode(card, mode)
     _wait(card, command.ins, apdu)
-    request = Request(command.ins, mode, _fields(_plain(card, mode, command.data)))
+    request = Request(command.ins, mode, Fields.parse(_plain(card, mode, command.data)))
     _check_codes(card, request)
     of_card = request.ins == Ins.READ and (request.fields.number(Tag.MODE) or 0) < READ_WALLET
     if not of_card and request.fields.find(Tag.CARD_ID) != card.flash.card_id:
@@ -230,28 +233,10 @@ def _agree(mode: Mode, host: bytes) -> tuple[bytes, bytes]:
         ours = secrets.token_bytes(16)
         return host + ours, ours
     if mode is Mode.STRONG:
-        try:
-            point = PublicKey(host)
-        except ValueError:
-            raise Refusal(Sw.INVALID_PARAMS) from None
-        ours = random_key()
-        shared = point.multiply(ours).format()[1:]
-        return shared, PrivateKey(ours).public_key.format(compressed=False)
+        key = PrivateKey()
+        shared = shared_x(key.secret, host, Sw.INVALID_PARAMS)
+        return shared, key.public_key.format(compressed=False)
     raise Refusal(Sw.INVALID_PARAMS)
-
-
-def _mode(number: int) -> Mode:
-    try:
-        return Mode(number)
-    except ValueError:
-        raise Refusal(Sw.INVALID_PARAMS) from None
-
-
-def _fields(body: bytes) -> Fields:
-    try:
-        return Fields.parse(body)
-    except ProtocolError:
-        raise Refusal(Sw.INVALID_PARAMS) from None
 
 
 def read(card: Card, request: Request) -> Answer:

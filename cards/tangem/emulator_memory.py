@@ -35,11 +35,6 @@ class Wallet:
         return bool(self.key)
 
 
-def empty_slots() -> list[Wallet]:
-    """Return the slots of a card without keys."""
-    return [Wallet(index) for index in range(SLOTS)]
-
-
 @dataclass
 class Flash:
     """Everything that survives power-off; only this is kept in the card's file."""
@@ -53,7 +48,9 @@ class Flash:
     code: bytes = field(default=code_hash(DEFAULT_CODE), repr=False)
     passcode: bytes = field(default=code_hash(DEFAULT_PASSCODE), repr=False)
     failures: int = 0
-    wallets: list[Wallet] = field(default_factory=empty_slots, repr=False)
+    wallets: list[Wallet] = field(
+        default_factory=lambda: [Wallet(index) for index in range(SLOTS)], repr=False
+    )
     siblings: list[bytes] = field(default_factory=list)
     backup_status: int = 0
 

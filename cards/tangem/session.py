@@ -344,7 +344,7 @@ class TangemSession:
         """Read the key at a path; the wallet's own came with the list of wallets."""
         access, wallet = self._access(), self._our_wallet()
         if not path:
-            return PublicNode(wallet.public_key, wallet.chain_code)
+            return answers.key_of(wallet.public_key, wallet.chain_code)
         return answers.parse_key(self._ask(commands.read_key(access, wallet.slot, path)))
 
     def _prove_card(self, *, full: bool) -> None:

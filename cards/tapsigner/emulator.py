@@ -59,7 +59,8 @@ def uncertified(profile: str) -> TapsignerEmulator:
     """Make a card nobody has certified."""
     if profile not in FIRMWARES:
         raise NotSupported(NAME, f"version {profile}, only {', '.join(FIRMWARES)}")
-    return made(Flash(profile, random_key(), [], secrets.token_bytes(BACKUP_KEY)))
+    flash = Flash(profile, random_key(), [], secrets.token_bytes(BACKUP_KEY))
+    return Emulator(flash, Card, answered)
 
 
 def without_wait(profile: str) -> TapsignerEmulator:
@@ -71,12 +72,7 @@ def without_wait(profile: str) -> TapsignerEmulator:
 
 def revive(state: bytes) -> TapsignerEmulator:
     """Make the card whose state this is; raises CardError for anything else."""
-    return made(kept(state, revived, "TAPSIGNER"))
-
-
-def made(flash: Flash) -> TapsignerEmulator:
-    """Make a card of this flash."""
-    return Emulator(flash, Card, answered)
+    return Emulator(kept(state, revived, "TAPSIGNER"), Card, answered)
 
 
 def certificate(signer: bytes, key: bytes) -> bytes:

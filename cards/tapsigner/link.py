@@ -20,7 +20,7 @@ from cards.errors import (
     WrongCard,
 )
 from cards.family import Surroundings
-from cards.pin import Pin, Secret
+from cards.pin import KeptPin, Pin, Secret
 from cards.tapsigner import NAME, answers, commands
 from cards.tapsigner.answers import Fields, Nonces, Status, refusal
 from cards.tapsigner.channel import Sealed, seal
@@ -54,7 +54,7 @@ class Link:
         self.transport: Final = transport
         self._disturbed = surroundings.disturbed
         self._paused = False
-        self._cvc: Pin | None = None
+        self.cvc: Final = KeptPin()
         self._cvc_proved = False
         self._nonce: bytes | None = None
         first = self._select()
@@ -92,14 +92,14 @@ class Link:
         A nonce that another program used up is asked for once more; a CVC that is right no
         longer is forgotten. One that could not be proved yet is, by the first command it goes with.
         """
-        cvc = self._cvc
+        cvc = self.cvc.value
         if cvc is None:
             raise NotUnlocked("the card wants its CVC first")
         if not self._cvc_proved:
             try:
                 answer = self.send_once(call, cvc)
             except PinIncorrect:
-                self.forget_cvc()
+                self.cvc.forget()
                 raise
             self._cvc_proved = True
             return answer
@@ -107,7 +107,7 @@ class Link:
         if answer.code == ErrorCode.BAD_AUTH and self.status().card_nonce != answer.card_nonce:
             answer = self._lucky(call, cvc)
         if answer.code == ErrorCode.BAD_AUTH:
-            self.forget_cvc()
+            self.cvc.forget()
             raise NotUnlocked("the card no longer accepts the CVC it was unlocked with")
         return self._accepted(call, answer)
 
@@ -120,24 +120,14 @@ class Link:
 
     def keep_cvc(self, cvc: Pin, *, proved: bool = True) -> None:
         """Keep a copy of a CVC that was accepted, or that the card cannot look at yet."""
-        self.forget_cvc()
-        self._cvc, self._cvc_proved = cvc.copy(), proved
+        self.cvc.keep(cvc)
+        self._cvc_proved = proved
 
     def pause(self) -> None:
         """Let other programs have the card; the next command selects it again."""
-        self.forget_cvc()
+        self.cvc.forget()
         pause(self.transport)
         self._nonce, self._paused = None, True
-
-    def unlocked(self) -> bool:
-        """Tell whether a CVC is kept."""
-        return self._cvc is not None
-
-    def forget_cvc(self) -> None:
-        """Wipe the kept CVC."""
-        cvc, self._cvc = self._cvc, None
-        if cvc is not None:
-            cvc.close()
 
     def _accepted(self, call: Call, answer: Answer) -> Answer:
         """Return the answer unless it is a refusal; raises what that means."""

@@ -148,7 +148,7 @@ class TapsignerSession:
 
     def unlock(self, pin: Pin) -> None:
         """Prove the CVC, and keep it for the commands to come; waits where the card wants it."""
-        self._link.forget_cvc()
+        self._link.cvc.forget()
         proved = self._prove(pin)
         self._link.keep_cvc(pin, proved=proved)
 
@@ -170,7 +170,7 @@ class TapsignerSession:
             raise NotSupported(NAME, UNSAVED)
         CVC.check(new, "a new CVC")
         self._link.send_once(commands.change(new), old)
-        if self._link.unlocked():
+        if self._link.cvc.value is not None:
             self._link.keep_cvc(new)
 
     def backup(self) -> bytes:
@@ -224,13 +224,13 @@ class TapsignerSession:
 
         A path that another program has set since is left.
         """
-        if self._link.unlocked():
+        if self._link.cvc.value is not None:
             with contextlib.suppress(CardError):
                 owed = self._stored.owed(self._path)
                 if owed is not None:
                     self._link.send(commands.derive(owed, secrets.token_bytes(NONCE)))
                 self._stored.settle()
-            self._link.forget_cvc()
+            self._link.cvc.forget()
         self._known.clear()
         self._link.transport.close()
 

@@ -73,8 +73,8 @@ def test_a_wrong_pin_ends_the_login_of_the_right_one(profile: str) -> None:
 
 def test_a_pin_that_is_replaced_is_wiped() -> None:
     session, _ = seeded("3.2")
-    kept = session._link._pin
-    session._link.keep_pin(Pin(b"654321"))
+    kept = session._link.pin.value
+    session._link.pin.keep(Pin(b"654321"))
     assert kept is not None
     assert len(kept) == 0
 
@@ -125,7 +125,7 @@ def test_a_card_that_was_just_selected_is_not_selected_again(profile: str) -> No
 @pytest.mark.parametrize("left", [1, 2])
 def test_a_last_attempt_is_never_spent_on_a_login_that_was_lost(profile: str, left: int) -> None:
     session, wire = seeded(profile)
-    card, kept = wire.inner._chip, session._link._pin
+    card, kept = wire.inner._chip, session._link.pin.value
     card._card.power.verified = False
     card.flash.pin.left = left
     if left > 1:
@@ -135,13 +135,13 @@ def test_a_last_attempt_is_never_spent_on_a_login_that_was_lost(profile: str, le
         session.sign(LEAF, DIGEST)
     assert card.flash.pin.left == 1
     assert len(kept) == 0
-    assert not session._link.logged_in()
+    assert session._link.pin.value is None
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_pin_that_was_changed_elsewhere_is_presented_once_and_wiped(profile: str) -> None:
     session, wire = seeded(profile)
-    card, kept = wire.inner._chip, session._link._pin
+    card, kept = wire.inner._chip, session._link.pin.value
     card._card.power.verified = False
     card.flash.pin.value = b"702956"
     with pytest.raises(NotUnlocked, match="refuses the one from before"):

@@ -181,10 +181,10 @@ class TestRecovery:
             session.close,
         )
         for act in acts:
-            if not session._link.logged_in():
+            if session._link.pin.value is None:
                 card.flash.pins[0].left = 5
                 session.unlock(Pin(PIN)) if card.flash.setup_done else initialise(session)
-            kept = session._link._pin
+            kept = session._link.pin.value
             act()
             assert kept is not None
             assert len(kept) == 0

@@ -1,9 +1,9 @@
 from cards.family import families
-from cards.support_matrix import CAPABILITIES, README, readme
+from tests.support_matrix import CAPABILITIES, README, readme
 
 
 def test_the_support_matrix_is_fresh() -> None:
-    assert README.read_text() == readme(), "run: python -m cards.support_matrix"
+    assert README.read_text() == readme(), "run: python -m tests.support_matrix"
 
 
 def test_evidence_is_claimed_for_capabilities_only() -> None:

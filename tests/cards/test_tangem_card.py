@@ -190,3 +190,7 @@ def test_codes_want_their_checksum() -> None:
     host = ready(delay=0)
     assert host.ask(SET_PIN, *setting(OTHER, PASSCODE)[:2])[0] == 0x6A86
     assert host.ask(SET_PIN, *setting(OTHER, PASSCODE)[:2], (0x42, bytes(32)))[0] == 0x6A86
+
+
+def test_a_tag_that_is_there_twice_is_refused() -> None:
+    assert ready().send(READ, (0x10, CODE), (0x23, b"\1"), (0x23, b"\1"))[0] == 0x6A86

@@ -395,3 +395,13 @@ def test_the_state_of_a_card_is_all_of_it() -> None:
         emulator.revive(b"no card")
     with pytest.raises(NotSupported):
         emulate("8.01")
+
+
+@pytest.mark.parametrize(("key", "chain_code"), [(bytes(65), bytes(32)), (bytes(33), bytes(31))])
+def test_the_wallets_own_key_has_the_sizes_of_bip_32(key: bytes, chain_code: bytes) -> None:
+    session, _ = opened(ready())
+    session.unlock(Pin(PIN))
+    session._keys.forget()
+    session._wallet = session._our_wallet()._replace(public_key=key, chain_code=chain_code)
+    with pytest.raises(ProtocolError, match="none of BIP 32"):
+        session.xpub(())

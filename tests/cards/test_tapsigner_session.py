@@ -379,7 +379,7 @@ def test_a_removed_card_still_wipes_the_cvc(card: TapsignerEmulator) -> None:
     with pytest.raises(CardRemoved):
         session.identity()
     session.close()
-    assert not session._link.unlocked()
+    assert session._link.cvc.value is None
 
 
 def test_another_card_in_its_place_hears_no_cvc(card: TapsignerEmulator) -> None:

@@ -4,7 +4,7 @@ import pytest
 from coincurve import PrivateKey, PublicKey
 
 from cards.bip32 import public_child
-from cards.emulation import Node
+from cards.emulation import Emulator, Node
 from cards.errors import NotGenuine
 from cards.pin import Pin
 from cards.session import HARDENED
@@ -13,8 +13,8 @@ from cards.tapsigner.answers import Nonces
 from cards.tapsigner.attestation import root_of
 from cards.tapsigner.channel import seal
 from cards.tapsigner.commands import BACKUP, MASTER_XPUB, SELECT, derive, read, sign
-from cards.tapsigner.emulator import TapsignerEmulator, certificate, made
-from cards.tapsigner.emulator_memory import Flash
+from cards.tapsigner.emulator import TapsignerEmulator, answered, certificate
+from cards.tapsigner.emulator_memory import Card, Flash
 from cards.tapsigner.roots import DEVELOPMENT, PRODUCTION, ROOTS
 from cards.tapsigner.wire import decode_map
 from tests.cards.tapsigner_host import ACCOUNT, NONCE, open_backup, vectors
@@ -160,7 +160,7 @@ def test_the_emulator_answers_as_the_recorded_card_did(recorded: dict, steps: li
         chain_code=bytes.fromhex(recorded["chain_code"]),
         path=[84 | HARDENED, HARDENED, HARDENED],
     )
-    card = made(flash)
+    card = Emulator(flash, Card, answered)
     assert flash.public_key.hex() == recorded["card_pubkey"]
     for step, (nonce, _, expected) in zip(recorded["transcript"], steps, strict=True):
         request = bytes.fromhex(step["request_cbor"])

@@ -1,6 +1,6 @@
 """The support matrix of cards/README.md, made from what the families' sessions can do.
 
-`python -m cards.support_matrix` writes it anew.
+`python -m tests.support_matrix` writes it anew.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from cards.session import (
     SeedLoader,
 )
 
-README = Path(__file__).with_name("README.md")
+README = Path(__file__).parents[1] / "cards" / "README.md"
 CAPABILITIES: dict[str, type] = {
     "signs and gives xpubs": CardSession,
     "proves to be genuine": Attester,
@@ -65,7 +65,7 @@ The same file names in each.
 
 ## What works, and what stands behind it
 
-This table is made by `python -m cards.support_matrix`; a test holds it against the code.
+This table is made by `python -m tests.support_matrix`; a test holds it against the code.
 """
 UNMET = "Nothing here has met a physical card unless marked !."
 THEFTS = "## A thief with the card alone"
