@@ -58,14 +58,12 @@ FEERATE = 5_000
 DEMO_PIN = b"123456"
 MAX_INPUTS = 900
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Guide:
     """The attendant of the demo: it knows every PIN, agrees to what it shows, and explains."""
 
-    tell: Say
+    tell: Callable[[str], None]
     show: Callable[[Review], None]
 
     def say(self, text: str) -> None:
@@ -80,9 +78,7 @@ class Guide:
         """Return the demo's PIN."""
         return Pin(DEMO_PIN)
 
-    def changed_pin_for(self, _label: str, _rule: str) -> Pin:
-        """Return the demo's PIN."""
-        return Pin(DEMO_PIN)
+    changed_pin_for = new_pin_for
 
     def optional_new_pin_for(self, _label: str, _rule: str) -> Pin | None:
         """Return nothing."""
@@ -357,7 +353,7 @@ def _recover(stage: Stage, slots: Sequence[Slot]) -> Paid:
     """Sweep every coin, signed by two of the three later cards."""
     created = _sweep(stage)
     stage.guide.tell(f"8. ceremony {created.ceremony}: what the later cards are asked to sign")
-    return _signed(stage, created, slots[:THRESHOLD], inputs=len(created.review.inputs), step=9)
+    return _signed(stage, created, slots, inputs=len(created.review.inputs), step=9)
 
 
 def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
@@ -375,16 +371,16 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
         )
         created = creation.create(stage.home, db, order)
     stage.guide.tell(f"4. ceremony {created.ceremony}: what you would confirm before a card signs")
-    return _signed(stage, created, slots[:THRESHOLD], inputs=len(coins), step=5)
+    return _signed(stage, created, slots, inputs=len(coins), step=5)
 
 
 def _signed(
     stage: Stage, created: creation.Created, slots: Sequence[Slot], *, inputs: int, step: int
 ) -> Paid:
-    """Have cards sign a payment at the same time, and send it; what follows is told from `step`."""
+    """Have two cards sign a payment at the same time, and send it; told from `step` on."""
     ceremony = created.ceremony or ""
     outcomes, _ = ceremonies.sign(
-        stage.home, stage.database, ceremony, offered=slots, attendant=stage.guide
+        stage.home, stage.database, ceremony, offered=slots[:THRESHOLD], attendant=stage.guide
     )
     for outcome in outcomes:
         if outcome.error is not None:

@@ -3,7 +3,7 @@
 Nothing here asks a chain or a reader; what the vaults hold is as of their last sync.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from coordinator.audit.dangers import VAULT_ALTERED
 from coordinator.audit.facts import BANK, CarrierFacts, VaultFacts
 from coordinator.audit.gathering import Book, book, carrier_facts, key_facts, with_money
 from coordinator.custody import log as custody_log
-from coordinator.custody.card_secrets import WORDS
+from coordinator.custody.card_secrets import STEM_MAX, WORDS
 from coordinator.guide.payments import Standing, payments
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import stored_policy
@@ -38,12 +38,10 @@ from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import RowDamaged
+from storage.lookup import first_free
 
 if TYPE_CHECKING:
     from storage.model import Carrier, Succession, Vault
-
-NAME_STEM = 32
-"""How much of a card's label goes into the name of what belongs to it: names end at 40."""
 
 DRILL_OPEN: Final = timedelta(days=90)
 """How long a drill goes on: each card signs where it lies, on its own day."""
@@ -144,7 +142,7 @@ class GuideFacts:
     vaults: tuple[VaultStanding, ...] = ()
     payments: tuple[Standing, ...] = ()
     news: tuple[News, ...] = ()
-    emulators: tuple[Emulator, ...] = ()
+    emulator: Emulator | None = None
     emulated: bool = False
     scrubbed: bool = True
     late_clock: Notice | None = None
@@ -177,7 +175,7 @@ def gather(
         tuple(_vaults(home, db, said, owned=owned or {})),
         tuple(payments(home, db, vaults, gone=gone)),
         tuple(worse),
-        tuple(_strange_emulators(home, said)),
+        _strange_emulator(home, said),
         any(card.emulator_name for card in said.cards.values()),
         sealing.is_scrubbed(db),
         custody_log.behind_clock(db, said.now),
@@ -213,9 +211,7 @@ def _untold(carrier: "Carrier", said: Book) -> Iterator[SecretFact]:
         if known is not None and not known.known_by and not known.written_at:
             yield SecretFact(kind, known.label)
         elif known is None and kind == "pin":
-            stem = f"{card.label[:NAME_STEM]}-{kind}"
-            numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
-            yield SecretFact(kind, next(each for each in [stem, *numbered] if each not in taken))
+            yield SecretFact(kind, first_free(f"{card.label[:STEM_MAX]}-{kind}", taken))
 
 
 def _vaults(
@@ -255,6 +251,11 @@ def _counted(
     facts = with_money(db, vault, keys, known=known)
     if facts.altered is not None:
         return replace(before, facts=facts)
+    proved, undrilled = drill_book.cards_proved(db, vault), []
+    for cosigner in facts.cosigners:
+        cards = [each for each in cosigner.carriers if each.card is not None and not each.gone]
+        if cards and not any(each.name in proved for each in cards):
+            undrilled.append(cosigner.label)
     unpaid, address = chain_book.unpaid_address(db, vault), None
     if unpaid is not None:
         only = range(unpaid.index, unpaid.index + 1)
@@ -265,7 +266,7 @@ def _counted(
         looked=(known.looked if known else scans.looked(db, vault)).known,
         address=address,
         drill=_open_drill(db, vault, now),
-        undrilled=tuple(_undrilled(facts, drill_book.cards_proved(db, vault))),
+        undrilled=tuple(undrilled),
         due=(*facts.due, *_stale(db, vault)),
     )
 
@@ -292,14 +293,6 @@ def _open_drill(db: Session, vault: "Vault", now: datetime) -> str | None:
     return newest.public_id if len(proofs) < len(vault.cosigners) else None
 
 
-def _undrilled(facts: VaultFacts, proved: Collection[str]) -> Iterator[str]:
-    """Yield the keys on cards here none of which ever signed in a drill of the vault."""
-    for cosigner in facts.cosigners:
-        cards = [each for each in cosigner.carriers if each.card is not None and not each.gone]
-        if cards and not any(each.name in proved for each in cards):
-            yield cosigner.label
-
-
 def _replacing(db: Session, succession: "Succession | None") -> tuple[Step, ...] | None:
     if succession is None:
         return None
@@ -309,14 +302,15 @@ def _replacing(db: Session, succession: "Succession | None") -> tuple[Step, ...]
     return tuple(each for each in steps if each.state is State.OPEN and each.words)
 
 
-def _strange_emulators(home: Home, said: Book) -> Iterator[Emulator]:
-    """Yield the first emulated card that no card enrolled here is."""
+def _strange_emulator(home: Home, said: Book) -> Emulator | None:
+    """Return the first emulated card that no card enrolled here is."""
     if home.network == "mainnet":
-        return
+        return None
     known = {card.emulator_name for card in said.cards.values() if card.forgotten_at is None}
     strange = next((name for name in home.emulated_names() if name not in known), None)
     if strange is not None:
         from coordinator.readers import emulated  # noqa: PLC0415 -- seldom, costs 15 ms
 
         with suppress(CardError):
-            yield Emulator(strange, emulated.is_set_up(home, strange))
+            return Emulator(strange, emulated.is_set_up(home, strange))
+    return None

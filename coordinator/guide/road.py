@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from coordinator.audit.facts import CarrierFacts
-from coordinator.custody.card_secrets import WORDS
-from coordinator.guide.facts import NAME_STEM, CardFact, GuideFacts, VaultStanding
+from coordinator.custody.card_secrets import STEM_MAX, WORDS
+from coordinator.guide.facts import CardFact, GuideFacts, VaultStanding
 from coordinator.guide.separation import WRITTEN, is_apart
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.incident.step import Need, Step
@@ -76,8 +76,8 @@ def usable_cards(facts: GuideFacts) -> list[CardFact]:
 def set_up_card(facts: GuideFacts, title: str, why: str, *, code: str = "card_setup") -> Step:
     """Return the step that brings one card more; on the embedded chain it may be of software."""
     told, severity = f"set up {title}", Severity.INFO
-    if facts.emulators:
-        name, has_key = facts.emulators[0]
+    if facts.emulator is not None:
+        name, has_key = facts.emulator
         words = ("enrol", LABEL) if has_key else ("setup", LABEL, "--generate")
         return Step(code, severity, told, why, ("card", *words, "--emulated", name))
     if facts.chain == EMBEDDED_CHAIN:
@@ -151,7 +151,7 @@ def _place(facts: GuideFacts, severity: Severity) -> Step:
 
 
 def _words(card: CardFact, severity: Severity) -> Step:
-    name = f"{card.label[:NAME_STEM]}-words"
+    name = f"{card.label[:STEM_MAX]}-words"
     return Step(
         "words_unrecorded",
         severity,

@@ -61,13 +61,7 @@ class PageAttendant:
         )
         return Pin(self._asked(question, label, "new PIN")["pin"].encode())
 
-    def changed_pin_for(self, label: str, rule: str) -> Pin:
-        """Return the PIN that shall replace another, typed twice."""
-        return self.new_pin_for(label, rule)
-
-    def optional_new_pin_for(self, label: str, rule: str) -> Pin | None:
-        """Return a PIN to be set, typed twice."""
-        return self.new_pin_for(label, rule)
+    changed_pin_for = optional_new_pin_for = new_pin_for
 
     def secret_for(self, label: str, kind: str, *, optional: bool = False) -> Secret | None:
         """Raise PinMissing: no other secret is typed into a browser; None of an optional one."""

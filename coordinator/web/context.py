@@ -16,7 +16,7 @@ from coordinator.home.settings import SETTINGS_FILE, Home
 from coordinator.web.access import Window, Windows
 from coordinator.web.events import Bulletin
 from coordinator.web.reader_watch import ReaderWatch
-from coordinator.web.tasks import Failure, Tasks
+from coordinator.web.tasks import Failure, Task, Tasks
 from coordinator.web.ticked_steps import Ticks
 from coordinator.workspace.opened_home import OpenedHome
 from storage import vaults as vault_book
@@ -136,6 +136,11 @@ class Context:
             with suppress(ChainError, NotLooked):
                 opened.look_first(vault)
             return opened.rate(typed, target).feerate
+
+    def begin(self, task: Task) -> "Moved":
+        """Begin a task, and go on to its page; raises Busy."""
+        self.tasks.start(task)
+        return Moved("/task")
 
     def facts(self) -> GuideFacts:
         """Gather what the steps of the guide follow from."""

@@ -7,7 +7,7 @@ itself, is looked at again: nothing else would say that it answers by now.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from cards import pcsc
@@ -70,18 +70,14 @@ class Seen(NamedTuple):
     no_readers: CardError | None = None
 
 
-class Emulated(NamedTuple):
-    """An emulated card, and whether it is on its reader."""
-
-    name: str
-    present: bool
-
-
 class Standing(NamedTuple):
-    """Which readers hold which insertion, which emulated cards are there, what is wrong."""
+    """Which readers hold which insertion, which emulated cards are there, what is wrong.
+
+    An emulated card on its reader counts as an insertion, always the same.
+    """
 
     real: Insertions = ()
-    emulated: tuple[Emulated, ...] = ()
+    emulated: Insertions = ()
     trouble: str = ""
 
 
@@ -98,8 +94,7 @@ class ReaderWatch:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.seen = Seen()
         self._attempts: dict[tuple[str, str], int | None] = {}
-        self._told: dict[tuple[str, int | None], Lying] = {}
-        self._told_emulated: dict[str, Lying] = {}
+        self._told: dict[tuple[bool, str, int | None], Lying] = {}
         self._untold = False
         self._no_readers: CardError | None = None
 
@@ -150,47 +145,38 @@ class ReaderWatch:
         """Look at what came, or could not be told before; at all that lies there where `anew`."""
         if anew:
             self._told.clear()
-            self._told_emulated.clear()
-        real, there = self._looked(now.real), self._looked_emulated(now.emulated)
-        lying = (*real, *there)
-        occupied = {
-            state: each for state, each in zip(now.real, real, strict=True) if state[1] is not None
-        }
+        looked = self._looked(now.real, in_software=False)
+        looked |= self._looked(now.emulated, in_software=True)
+        lying = tuple(looked.values())
+        occupied = {state: each for state, each in looked.items() if state[2] is not None}
         self._told = {state: each for state, each in occupied.items() if each.is_told}
-        self._told_emulated = {each.place: each for each in there if each.is_told}
-        self._untold = any(each.may_answer_soon for each in lying) or any(
-            each.is_empty for each in occupied.values()
+        self._untold = any(
+            each.may_answer_soon or (each.is_empty and not each.emulated)
+            for each in occupied.values()
         )
         self.seen = Seen(lying, self._no_readers)
         cards = [each.card for each in lying if each.card is not None]
         self._attempts |= {(each.family, each.card_id): each.attempts_left for each in cards}
 
-    def _looked(self, states: Insertions) -> list[Lying]:
-        """Look at the readers whose card is not told yet."""
-        new = [state[0] for state in states if state[1] is not None and state not in self._told]
+    def _looked(
+        self, states: Insertions, *, in_software: bool
+    ) -> dict[tuple[bool, str, int | None], Lying]:
+        """Return what lies at each place; only a card that is not told yet is looked at."""
+        keyed = [(in_software, name, insertion) for name, insertion in states]
+        new = [key[1] for key in keyed if key[2] is not None and key not in self._told]
+        if in_software:
+            looks = emulated.listed(self._home) if new else []
+        else:
+            looks = real_readers.looked_at(self._home, new)
         found = {
-            each.name: Lying(each.name, False, each.card, each.error, each.family)
-            for each in real_readers.looked_at(self._home, new)
+            each.name: Lying(each.name, in_software, each.card, each.error, each.family)
+            for each in looks
         }
-        return [
-            found.get(state[0]) or self._told.get(state) or Lying(state[0], False, None)
-            for state in states
-        ]
-
-    def _looked_emulated(self, states: Sequence[Emulated]) -> list[Lying]:
-        """Look at the emulated cards where one of them is not told yet."""
-        found = self._told_emulated
-        if any(each.present and each.name not in found for each in states):
-            found = {
-                each.name: Lying(each.name, True, each.card, each.error, each.family)
-                for each in emulated.listed(self._home)
-            }
-        return [
-            found[each.name]
-            if each.present and each.name in found
-            else Lying(each.name, True, None)
-            for each in states
-        ]
+        lying = {}
+        for key in keyed:
+            seen = None if key[2] is None else found.get(key[1]) or self._told.get(key)
+            lying[key] = seen or Lying(key[1], in_software, None)
+        return lying
 
     def _standing(self, before: Insertions = ()) -> Standing:
         """Return what tells whether a card came or went; waits a moment where readers did not."""
@@ -198,10 +184,10 @@ class ReaderWatch:
             real, self._no_readers = pcsc.insertions(before, LOOK_SECONDS if before else 0), None
         except CardError as failure:
             real, self._no_readers = (), failure
-        there: tuple[Emulated, ...] = ()
+        there: Insertions = ()
         if self._home.network != "mainnet":
             there = tuple(
-                Emulated(name, emulated.present(self._home, name))
+                (name, 0 if emulated.present(self._home, name) else None)
                 for name in self._home.emulated_names()
             )
         return Standing(real, there, str(self._no_readers or ""))

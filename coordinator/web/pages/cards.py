@@ -27,7 +27,6 @@ from storage import vaults as vault_book
 from storage.model import Card
 
 PATH: Final = "/cards"
-PRACTICE_PIN: Final = emulated.FACTORY_PIN.decode()
 SECRETS: Final = (
     "a secret is shown or typed once, and a browser is no place for it: extensions and histories "
     "may keep it"
@@ -72,7 +71,7 @@ def show(visit: Visit) -> Answer:
         "used": used,
         "no_readers": seen.no_readers,
         "families": families(),
-        "practice_pin": PRACTICE_PIN,
+        "practice_pin": emulated.FACTORY_PIN.decode(),
     }
     return Shown("cards.html", said)
 
@@ -146,8 +145,7 @@ def _begin(title: str, word: str) -> Handler:
         option = " --pin" if word == "check" else ""
         command = f"cardquorum card {word} {label}{option}"
         path = f"{PATH}/{label}"
-        context.tasks.start(Task(title.format(label), command, path, work))
-        return Moved("/task")
+        return context.begin(Task(title.format(label), command, path, work))
 
     return take
 
@@ -214,8 +212,7 @@ def make_known(visit: Visit) -> Answer:
             return _known_elsewhere(context, conversation, command)
         return _is_known(label)
 
-    context.tasks.start(Task(f"Make card {label} known", command, PATH, work))
-    return Moved("/task")
+    return context.begin(Task(f"Make card {label} known", command, PATH, work))
 
 
 def _is_known(label: str) -> Done:
@@ -269,8 +266,7 @@ def unblock(visit: Visit) -> Answer:
         unseen = whole if before else None  # it may have had all its attempts all the time
         return conversation.wait_for(Elsewhere(PUK, command, unseen), found)
 
-    context.tasks.start(Task(f"Free card {label}", command, f"{PATH}/{label}", work))
-    return Moved("/task")
+    return context.begin(Task(f"Free card {label}", command, f"{PATH}/{label}", work))
 
 
 def _attempts(context: Context, known: tuple[str, str]) -> int | None:

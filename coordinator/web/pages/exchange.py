@@ -17,8 +17,6 @@ OPEN: Final = frozenset({"collecting", "complete"})
 FINAL: Final = "final"
 FORMATS: Final = ("ur", "bbqr")
 PARTS_MAX: Final = 400
-PSBT: Final = "application/octet-stream"
-TEXT: Final = "text/plain"
 
 
 def choose(visit: Visit, mistake: str | None = None) -> Answer:
@@ -81,7 +79,7 @@ def download(visit: Visit) -> Answer:
         if record.exported_at is None:
             raise UsageError(f"payment {name} did not go out yet")
         data = base64.b64decode(progress(record).psbt)
-    return Sent(data, PSBT, f"{name}.psbt")
+    return Sent(data, "application/octet-stream", f"{name}.psbt")
 
 
 def download_final(visit: Visit) -> Answer:
@@ -91,7 +89,7 @@ def download_final(visit: Visit) -> Answer:
         raw = final_transaction(record, stored_psbt(record))
         if record.state != FINAL or raw is None:
             raise UsageError(f"payment {name} is {record.state}: it is not sent elsewhere")
-    return Sent(raw.hex().encode(), TEXT, f"{name}.txn")
+    return Sent(raw.hex().encode(), "text/plain", f"{name}.txn")
 
 
 def take(visit: Visit) -> Answer:

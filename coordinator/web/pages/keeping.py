@@ -69,8 +69,7 @@ def _waited(context: Context, title: str, verb: str, *, done: Done) -> Answer:
         context.opened.require_writable()
         return conversation.wait_for(Elsewhere(WORDS_ONLY, command), found)
 
-    context.tasks.start(Task(title, command, PLACES, work))
-    return Moved("/task")
+    return context.begin(Task(title, command, PLACES, work))
 
 
 PAGE: Final = Page(

@@ -21,7 +21,6 @@ PATH: Final = "/papers"
 CONTACTS: Final = 2
 CONTACT_MAX: Final = 80
 KITS: Final = "kits"
-PDF: Final = "application/pdf"
 FOR: Final = {
     "": "whoever opens that place",
     Audience.EXECUTOR.value: "whoever settles my affairs: it tells where the cards lie",
@@ -114,7 +113,7 @@ def download(visit: Visit) -> Answer:
     """Hand a kit to the browser, to be printed."""
     name = visit.path["vault"]
     file = _kit(visit.context, name, visit.path["folder"])
-    return Sent(read_bytes(file), PDF, f"{visit.path['folder']}.pdf")
+    return Sent(read_bytes(file), "application/pdf", f"{visit.path['folder']}.pdf")
 
 
 PAGE: Final = Page(

@@ -2,7 +2,7 @@
 
 import hmac
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -32,7 +32,7 @@ from coordinator.wallet.news import FINAL_CONFIRMATIONS
 from coordinator.wallet.overview import CeremonyLine
 from coordinator.web import fee_choice
 from coordinator.web.attendant import CHANGED, PageAttendant, digest
-from coordinator.web.context import Answer, Context, Handler, Moved, Page, Route, Shown, Visit
+from coordinator.web.context import Answer, Handler, Moved, Page, Route, Shown, Visit
 from coordinator.web.offered_cards import patiently, slots_of, told
 from coordinator.web.tasks import Conversation, Done, Task
 from psbt.errors import PsbtError
@@ -41,16 +41,6 @@ from psbt.review import Review
 from storage import vaults as vault_book
 
 PATH: Final = "/pay"
-
-
-class Wish(NamedTuple):
-    """What the form says: who is paid how much, or all, what it is for, and by which branch."""
-
-    to: str
-    amount: str
-    note: str
-    all_of_it: bool
-    branch: str
 
 
 def choose(visit: Visit) -> Answer:
@@ -89,17 +79,10 @@ def ask(visit: Visit, mistake: str | None = None) -> Answer:
 
 def create(visit: Visit) -> Answer:
     """Choose coins and build the payment; what was mistyped is said above the form."""
-    context, name, form = visit.context, visit.path["vault"], visit.form
-    wish = Wish(
-        form.get("to", "").strip(),
-        form.get("amount", "").strip(),
-        form.get("note", "").strip(),
-        form.get("all") == "yes",
-        form.get("branch") or PRIMARY,
-    )
+    context = visit.context
     context.opened.require_writable()
     try:
-        made = _created(visit, name, wish)
+        made = _created(visit)
     except (UsageError, NotRipe, PsbtError) as mistake:
         return ask(visit, context.explain(mistake).message)
     except ChainError as away:
@@ -107,20 +90,21 @@ def create(visit: Visit) -> Answer:
     return Moved(f"{PATH}/{made}")
 
 
-def _created(visit: Visit, name: str, wish: Wish) -> str:
-    context = visit.context
-    postage = fee_choice.postage(context, name, visit.form)
+def _created(visit: Visit) -> str:
+    context, name, form = visit.context, visit.path["vault"], visit.form
+    everything = form.get("all") == "yes"
+    postage = fee_choice.postage(context, name, form)
     with context.database.begin() as db:
-        paid = _payee(context, db, wish, accepted=visit.accepted)
-        called = paid.label or wish.note
+        paid = _payee(visit, db, everything=everything)
+        called = paid.label or form.get("note", "").strip()
         if called:
             labels.name_addresses(context.home, db, {paid.address: called})
         order = creation.Order(
             vault=name,
-            payments=() if wish.all_of_it else (paid.payment,),
+            payments=() if everything else (paid.payment,),
             feerate=postage.feerate,
-            drain=paid.script_pubkey if wish.all_of_it else None,
-            branch=wish.branch,
+            drain=paid.script_pubkey if everything else None,
+            branch=form.get("branch") or PRIMARY,
             unit=paid.unit,
         )
         made = creation.create(context.home, db, order, accepted=visit.accepted)
@@ -129,16 +113,17 @@ def _created(visit: Visit, name: str, wish: Wish) -> str:
     return made.ceremony
 
 
-def _payee(context: Context, db: Session, wish: Wish, *, accepted: frozenset[str]) -> Payee:
+def _payee(visit: Visit, db: Session, *, everything: bool) -> Payee:
     """Return who is paid: an address, a request (BIP 21), or an own vault by its name."""
-    network, to = context.home.network, wish.to
+    home = visit.context.home
+    to, amount = (visit.form.get(word, "").strip() for word in ("to", "amount"))
     if any(each.name == to for each in vault_book.all_vaults(db)):
-        to = addresses.fresh(db, context.home, to, label=None, accepted=accepted).address
-    if wish.all_of_it:
-        return Payee(parse_address(to, network), to, 0)
-    if not wish.amount and not is_uri(to):
+        to = addresses.fresh(db, home, to, label=None, accepted=visit.accepted).address
+    if everything:
+        return Payee(parse_address(to, home.network), to, 0)
+    if not amount and not is_uri(to):
         raise UsageError("say how much is paid, or tick that it is everything")
-    return payee(to, wish.amount, network)
+    return payee(to, amount, home.network)
 
 
 def show(visit: Visit, mistake: str | None = None) -> Answer:
@@ -231,8 +216,7 @@ def sign(visit: Visit) -> Answer:
     title = f"Sign payment {name} of vault {vault}"
     task = Task(title, f"cardquorum spend sign {name}", path, work)
     task.again, task.carried = f"{path}/sign", visit.carried
-    context.tasks.start(task)
-    return Moved("/task")
+    return context.begin(task)
 
 
 def send(visit: Visit) -> Answer:
@@ -265,8 +249,7 @@ def send(visit: Visit) -> Answer:
     command = f"cardquorum spend finalize {name} && cardquorum spend broadcast {name}"
     task = Task(f"Send payment {name}", command, path, work)
     task.again, task.carried = f"{path}/send", visit.carried
-    context.tasks.start(task)
-    return Moved("/task")
+    return context.begin(task)
 
 
 def give_up(visit: Visit) -> Answer:

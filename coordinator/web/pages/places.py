@@ -16,15 +16,13 @@ from coordinator.errors import UsageError
 from coordinator.home.operators import NOBODY
 from coordinator.vault import drills
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from storage import card_secrets as secret_book
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import sealing
 
 PATH: Final = "/places"
-LOSE: Final = "lose:"
-STEAL: Final = "steal:"
 WHAT_IF: Final = "what_if"
-DAY: Final = "at"
 KINDS: Final = {
     "home": "my home",
     "friend": "with a friend or relative",
@@ -71,8 +69,8 @@ def choose(visit: Visit) -> Answer:
 def show(visit: Visit) -> Answer:
     """Show a vault's picture and what it says; answer a question what if, exactly, of any day."""
     context, name = visit.context, visit.path["vault"]
-    day, mistake = visit.query.get(DAY, "").strip() or None, None
-    asked = Question(_named(visit, LOSE), _named(visit, STEAL))
+    day, mistake = visit.query.get("at", "").strip() or None, None
+    asked = Question(_named(visit, "lose:"), _named(visit, "steal:"))
     if visit.query.get("part") != WHAT_IF:
         context.freshen()
     found = auditing.audited(context.home, context.reading, name, asked=asked)
@@ -164,10 +162,8 @@ def tell_secret(visit: Visit) -> Answer:
             custody_log.add_holder(db, who, None, contact=None)
         known = card_secrets.of_card(db, card_book.card_named(db, card))
         same = [each.label for each in known if each.kind == kind]
-        taken = {each.label for each in card_secrets.listed(db)}
         stem = f"{card[: card_secrets.STEM_MAX]}-{kind}"
-        fresh = (each for each in (stem, *(f"{stem}-{n}" for n in range(2, 99))))
-        label = same[0] if same else next(each for each in fresh if each not in taken)
+        label = same[0] if same else secret_book.free_label(db, stem)
         card_secrets.tell(
             db,
             label,

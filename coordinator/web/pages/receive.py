@@ -18,7 +18,6 @@ from storage import vaults as vault_book
 
 PATH: Final = "/receive"
 SHOWN_MAX: Final = 50
-CODE_SCALE: Final = 6
 
 
 def choose(visit: Visit) -> Answer:
@@ -88,7 +87,7 @@ def one(visit: Visit) -> Answer:
         "owner": owner,
         "amount": amount,
         "uri": uri,
-        "code": segno.make(uri, error="m").svg_data_uri(scale=CODE_SCALE, border=2),
+        "code": segno.make(uri, error="m").svg_data_uri(scale=6, border=2),
         "approved": shown.approved,
         "embedded": context.home.chain == EMBEDDED_CHAIN,
         "looked": seen,

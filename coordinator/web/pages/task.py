@@ -1,11 +1,12 @@
 """What is being done with a card just now: its questions, its progress, how it ended."""
 
+from collections.abc import Callable
 from typing import Final
 
 from coordinator.errors import NotAccepted, PinMissing
 from coordinator.web.attendant import TERMINAL_ONLY
-from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
-from coordinator.web.tasks import Task
+from coordinator.web.context import Answer, Handler, Moved, Page, Route, Shown, Visit
+from coordinator.web.tasks import Conversation, Task
 
 PATH: Final = "/task"
 
@@ -28,28 +29,16 @@ def show(visit: Visit) -> Answer:
     return Shown("task.html", said)
 
 
-def answer(visit: Visit) -> Answer:
-    """Take an answer to the question that is open."""
-    conversation = visit.context.tasks.conversation
-    if conversation is not None:
-        conversation.answer(visit.form)
-    return Moved(PATH)
+def _told(tell: Callable[[Conversation, Visit], object]) -> Handler:
+    """Return what tells the task at hand something; where there is none it does nothing."""
 
+    def take(visit: Visit) -> Answer:
+        conversation = visit.context.tasks.conversation
+        if conversation is not None:
+            tell(conversation, visit)
+        return Moved(PATH)
 
-def stop(visit: Visit) -> Answer:
-    """Stop the task; what was done is kept."""
-    conversation = visit.context.tasks.conversation
-    if conversation is not None:
-        conversation.stop()
-    return Moved(PATH)
-
-
-def done_there(visit: Visit) -> Answer:
-    """Take the person's word that it was done in the terminal."""
-    conversation = visit.context.tasks.conversation
-    if conversation is not None:
-        conversation.done_there()
-    return Moved(PATH)
+    return take
 
 
 def leave(visit: Visit) -> Answer:
@@ -76,9 +65,9 @@ PAGE: Final = Page(
     PATH,
     (
         Route(PATH, show),
-        Route("/task/answer", take=answer),
-        Route("/task/stop", take=stop),
-        Route("/task/done", take=done_there),
+        Route("/task/answer", take=_told(lambda task, visit: task.answer(visit.form))),
+        Route("/task/stop", take=_told(lambda task, _: task.stop())),
+        Route("/task/done", take=_told(lambda task, _: task.done_there())),
         Route("/task/leave", take=leave),
     ),
 )

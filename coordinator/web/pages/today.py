@@ -13,7 +13,7 @@ from coordinator.guide.status import Status
 from coordinator.notices import Severity
 from coordinator.wallet import overview
 from coordinator.wallet.balance import Owned
-from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from coordinator.web.context import Answer, Page, Route, Shown, Visit
 from coordinator.web.tasks import Conversation, Done, Task
 from storage import chain as chain_book
 from storage import vaults as vault_book
@@ -114,8 +114,7 @@ def look(visit: Visit) -> Answer:
         height = f"looked up to block {found.tip.height}"
         return Done(height, (*told, *found.notes), "/")
 
-    context.tasks.start(Task("Look up what the vaults hold", "cardquorum sync", "/", work))
-    return Moved("/task")
+    return context.begin(Task("Look up what the vaults hold", "cardquorum sync", "/", work))
 
 
 PAGE: Final = Page(

@@ -127,8 +127,7 @@ def prove(visit: Visit) -> Answer:
 
     command = f"cardquorum vault verify {name}"
     title = f"Have the cards of vault {name} prove their keys"
-    context.tasks.start(Task(title, command, f"{PATH}/{name}", work))
-    return Moved("/task")
+    return context.begin(Task(title, command, f"{PATH}/{name}", work))
 
 
 def approve(visit: Visit) -> Answer:
@@ -174,8 +173,7 @@ def drill(visit: Visit) -> Answer:
 
     command = f"cardquorum drill {'sign ' + begun if begun else 'start ' + name}"
     title = f"Try out vault {name} without money"
-    context.tasks.start(Task(title, command, f"{PATH}/{name}", work))
-    return Moved("/task")
+    return context.begin(Task(title, command, f"{PATH}/{name}", work))
 
 
 PAGE: Final = Page(

@@ -126,7 +126,7 @@ def facts_of(model: Model) -> GuideFacts:
         places=PLACES[: model.places],
         vaults=tuple(_standing(model, vault) for vault in model.vaults),
         payments=tuple(_payments(model)),
-        emulators=(Emulator("soft", set_up=False),) if model.emulators else (),
+        emulator=Emulator("soft", set_up=False) if model.emulators else None,
         now=NOW,
     )
 
