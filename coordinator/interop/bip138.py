@@ -55,12 +55,18 @@ def encrypt(
     while not any(nonce := chance(NONCE_SIZE)):
         continue
     content = descriptor.encode()
+    encoded = sorted(
+        bytes([len(path)]) + b"".join(step.to_bytes(4, "big") for step in path)
+        for path in set(paths)
+        if path
+    )
     payload = bytes([BIP_NUMBER]) + DESCRIPTOR_BIP.to_bytes(2, "big") + sized(content)
     return b"".join(
         (
             MAGIC,
             bytes([VERSION]),
-            _encoded_paths(paths),
+            bytes([len(encoded)]),
+            *encoded,
             _encoded_secrets([_masked(secret, key) for key in known], chance),
             bytes([CHACHA20_POLY1305]),
             nonce,
@@ -151,15 +157,6 @@ def _descriptors(content: bytes) -> list[str]:
         return [each["descriptor"].text(CONTENT_MAX) for each in sets.items(SETS_MAX)]
     except ValueError as failure:
         raise CoordinatorError(f"the descriptors in the backup cannot be read: {failure}") from None
-
-
-def _encoded_paths(paths: Iterable[Path]) -> bytes:
-    encoded = sorted(
-        bytes([len(path)]) + b"".join(step.to_bytes(4, "big") for step in path)
-        for path in set(paths)
-        if path
-    )
-    return bytes([len(encoded)]) + b"".join(encoded)
 
 
 def _encoded_secrets(masked: Sequence[bytes], chance: Chance) -> bytes:

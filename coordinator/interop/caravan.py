@@ -8,20 +8,14 @@ from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
 from coordinator.interop.descriptors import KEEP_IT
 from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path, read_xpub
-from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
+from coordinator.interop.wallet_file import SCRIPT_NAMES, WalletFile, WalletKey, checked
 from psbt.errors import PolicyError
 from psbt.keys import format_xpub
 from psbt.network import Network
 from psbt.policy import KEYS_MAX
 
 FORMAT: Final = "Caravan wallet"
-TYPES: Final = {
-    "P2SH": "sh",
-    "P2WSH": "wsh",
-    "P2SH-P2WSH": "sh-wsh",
-    "P2SH_P2WSH": "sh-wsh",
-}
-WRITTEN: Final = {"sh": "P2SH", "wsh": "P2WSH", "sh-wsh": "P2SH-P2WSH"}
+TYPES: Final = {**{name: script for script, name in SCRIPT_NAMES.items()}, "P2SH_P2WSH": "sh-wsh"}
 NETWORKS: Final = ("mainnet", "testnet", "testnet4", "signet", "regtest")
 UNKNOWN: Final = "unknown"
 NAME_MAX: Final = 200
@@ -88,7 +82,7 @@ def write(file: WalletFile, network: Network) -> str:
     return json.dumps(
         {
             "name": file.name or "vault",
-            "addressType": WRITTEN[file.script],
+            "addressType": SCRIPT_NAMES[file.script],
             "network": "testnet" if network is Network.TESTNET4 else network.value,
             "client": {"type": "public"},
             "quorum": {"requiredSigners": file.threshold, "totalSigners": len(file.keys)},

@@ -13,7 +13,7 @@ from typing import Final
 from coordinator.errors import NotImportable
 from coordinator.foreign_text import lines
 from coordinator.interop.key_text import PRIVATE, read_key, read_path, refuse_private
-from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
+from coordinator.interop.wallet_file import SCRIPT_NAMES, WalletFile, WalletKey, checked
 from psbt.errors import PolicyError
 from psbt.keys import Path, format_xpub
 from psbt.network import Network
@@ -32,7 +32,6 @@ OWN_PATH = re.compile(r"#\s*derivation:\s*(m(?:/[0-9]+['hH]?)*)")
 QUORUM = re.compile(r"([0-9]{1,3})[^0-9#]{1,20}([0-9]{1,3})[^0-9]{0,80}")
 """The first two numbers, as Coldcard reads them."""
 SCRIPTS: Final = {"p2sh": "sh", "p2wsh": "wsh", "p2sh-p2wsh": "sh-wsh", "p2wsh-p2sh": "sh-wsh"}
-FORMATS: Final = {"sh": "P2SH", "wsh": "P2WSH", "sh-wsh": "P2SH-P2WSH"}
 ONCE: Final = ("name", "policy", "format", "sorted", "blindingkey")
 SECRETS: Final = ("seed", "mnemonic", "passphrase")
 FLAGS: Final = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
@@ -101,7 +100,7 @@ def write(file: WalletFile, network: Network) -> str:
         "# Multisig wallet, made by cardquorum",
         f"Name: {(file.name or 'vault')[:NAME_MAX]}",
         f"Policy: {file.threshold} of {len(file.keys)}",
-        f"Format: {FORMATS[file.script]}",
+        f"Format: {SCRIPT_NAMES[file.script]}",
         "",
     ]
     for key in file.keys:
@@ -195,7 +194,7 @@ def _script(said: _Said) -> str:
         )
     named = value.lower().replace("_", "-")
     if named not in SCRIPTS:
-        known = ", ".join(FORMATS.values())
+        known = ", ".join(SCRIPT_NAMES.values())
         raise PolicyError(
             f"line {number} of the {FORMAT}: unknown format {value[:20]!r}; expected one of {known}"
         )

@@ -24,7 +24,6 @@ QUOTE: Final = "'\\''"
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 ENTRIES_MAX: Final = 100
 RANGE: Final = 999
-NOW: Final = "now"
 
 
 def unwrapped(found: Field) -> Field:
@@ -62,10 +61,7 @@ def read(found: Field, network: Network) -> list[WalletFile]:
     found = unwrapped(found)
     listed = found if isinstance(found.value, list) else found["descriptors"]
     name = found.text_of("wallet_name", 200) if isinstance(found.value, dict) else None
-    entries = list(listed.items(ENTRIES_MAX))
-    for entry in entries:
-        _check_keychain(entry)
-    entries.sort(key=_is_internal)
+    entries = sorted(listed.items(ENTRIES_MAX), key=_is_internal)
     texts = [entry["desc"].text(descriptors.DESCRIPTOR_MAX) for entry in entries]
     files = descriptors.wallets(texts, network, FORMAT)
     label = name if len(files) == 1 else None
@@ -89,29 +85,26 @@ def write(file: WalletFile, network: Network) -> str:
 
 
 def _is_internal(entry: Field) -> bool:
-    internal = entry.member("internal")
-    return internal is not None and internal.flag()
-
-
-def _check_keychain(entry: Field) -> None:
-    """Refuse an entry whose internal flag says another keychain than its descriptor."""
-    internal = entry.member("internal")
-    if internal is None:
-        return
+    """Tell whether an entry is of change; raises PolicyError where its descriptor is of another."""
+    told = entry.member("internal")
+    if told is None:
+        return False
+    internal = told.flag()
     desc = entry["desc"].text(descriptors.DESCRIPTOR_MAX)
-    other = RECEIVE if internal.flag() else CHANGE
+    other = RECEIVE if internal else CHANGE
     if f"/{other}/*" in desc and "<" not in desc:
-        said = "internal (change)" if internal.flag() else "not internal (receive)"
+        said = "internal (change)" if internal else "not internal (receive)"
         raise PolicyError(
             f"{entry.name} is {said}, and its keys derive /{other}/*: here receive is 0, change 1"
         )
+    return internal
 
 
 def _oldest(entries: list[Field]) -> datetime | None:
     moments = []
     for entry in entries:
         timestamp = entry.member("timestamp")
-        if timestamp is None or timestamp.value == NOW:
+        if timestamp is None or timestamp.value == "now":
             return None
         moments.append(timestamp.moment())
     oldest = min(moments, default=0)

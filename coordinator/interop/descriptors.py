@@ -173,7 +173,12 @@ def _parsed(body: str, where: str) -> Descriptor:
         return _branched(body.removeprefix("wsh(").removesuffix(")"), where)
     matched = SHAPE.fullmatch(body)
     if leaf := LEAF.fullmatch(body):
-        return _leaf(leaf, where)
+        threshold, read = _quorum(leaf[2], where)
+        if "xpub" not in leaf[1] and "tpub" not in leaf[1]:
+            raise _alone(leaf[1], where)
+        # the key above the leaf is held against those in it later
+        internal = read_key(leaf[1], f"the internal key of {where}")
+        return Descriptor("tr", True, threshold, read, internal=internal)
     if not matched or (matched[1] == "sh(wsh") is not bool(matched[4]):
         raise _other_kind(body, where)
     script = "sh-wsh" if matched[1] == "sh(wsh" else matched[1]
@@ -190,15 +195,6 @@ def _quorum(text: str, where: str) -> tuple[int, tuple[KeyText, ...]]:
         raise PolicyError(f"{where} has {len(keys)} keys; {KEYS_MAX} is the most")
     read = tuple(read_key(key, f"key {number} of {where}") for number, key in enumerate(keys, 1))
     return int(threshold), read
-
-
-def _leaf(matched: re.Match[str], where: str) -> Descriptor:
-    """Read a quorum in a leaf of taproot, and the key above it, which is held against it later."""
-    threshold, read = _quorum(matched[2], where)
-    if "xpub" not in matched[1] and "tpub" not in matched[1]:
-        raise _alone(matched[1], where)
-    internal = read_key(matched[1], f"the internal key of {where}")
-    return Descriptor("tr", True, threshold, read, internal=internal)
 
 
 def _alone(internal: str, where: str) -> NotImportable:

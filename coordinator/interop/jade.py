@@ -85,22 +85,22 @@ def write(file: WalletFile, network: Network) -> str:
     """
     variant = next(variant for variant, script in VARIANTS.items() if script == file.script)
     name = NOT_IN_NAMES.sub("_", file.name or "").strip("_")[:NAME_MAX]
+    signers: list[dict[str, object]] = []
+    for key in file.keys:
+        xpub = format_xpub(key.key, network)
+        if key.fingerprint is None or key.path is None:
+            who = key.name or xpub
+            raise UsageError(f"a {FORMAT} needs the origin of every key; {who} has none")
+        origin = {"fingerprint": key.fingerprint.hex(), "derivation": list(key.path)}
+        signers.append({**origin, "xpub": xpub, "path": []})
     descriptor = {
         "variant": variant,
         "sorted": file.sorted,
         "threshold": file.threshold,
-        "signers": [_written(each, network) for each in file.keys],
+        "signers": signers,
     }
     said = {"multisig_name": name or "vault", "descriptor": descriptor}
     return json.dumps({"network": JADE_NETWORKS[network], **said}, indent=2)
-
-
-def _written(key: WalletKey, network: Network) -> dict[str, object]:
-    xpub = format_xpub(key.key, network)
-    if key.fingerprint is None or key.path is None:
-        raise UsageError(f"a {FORMAT} needs the origin of every key; {key.name or xpub} has none")
-    origin = {"fingerprint": key.fingerprint.hex(), "derivation": list(key.path)}
-    return {**origin, "xpub": xpub, "path": []}
 
 
 def _signer(found: Field) -> WalletKey:

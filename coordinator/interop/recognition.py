@@ -41,7 +41,6 @@ SIZE_MAX: Final = 16 * 1024 * 1024
 DEPTH_MAX: Final = 16
 LISTED_MAX: Final = 100
 NESTING_MAX: Final = 3
-BITS: Final = 4
 BERKELEY: Final = slice(12, 16), b"b1\x05\x00"
 """Where a Berkeley DB, as Bitcoin Core's wallet.dat of before 0.21, says what it is."""
 LABELLED: Final = 64
@@ -460,7 +459,7 @@ def _refuse_other(text: str) -> None:
     _refuse_binary(text[:LABELLED].encode())
     electrum.refuse_encrypted(text)
     compact = "".join(text.split())
-    if len(compact) % BITS or len(compact) > SIZE_MAX:
+    if len(compact) % 4 or len(compact) > SIZE_MAX:
         return
     try:
         data = base64.b64decode(compact, validate=True)

@@ -38,6 +38,8 @@ OWN_FORMAT: Final = "JSON with a descriptor"
 """In which `vault export` tells a birthday: one that cannot be is an error of ours, and refused."""
 GAP_MAX: Final = 10_000
 UNKNOWN_FINGERPRINT: Final = bytes(4)
+SCRIPT_NAMES: Final = {"sh": "P2SH", "wsh": "P2WSH", "sh-wsh": "P2SH-P2WSH"}
+"""What Coldcard and Caravan call the scripts."""
 PURPOSES: Final = {
     (HARDENED + 48, HARDENED + 1): "sh-wsh",
     (HARDENED + 48, HARDENED + 2): "wsh",
