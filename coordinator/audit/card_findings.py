@@ -10,25 +10,14 @@ from coordinator.notices import Notice, Severity
 def card_findings(facts: VaultFacts) -> Iterator[Notice]:
     """Yield every finding about single cards, and about what lies beside them."""
     for carrier, card in facts.cards():
-        yield from _unwritten(carrier, card)
-        yield from _unproven(carrier, card)
-        if facts.taproot and not carrier.signs_leaf:
-            yield Notice(
-                "leaf_not_proved",
-                Severity.DANGER,
-                f"{carrier.subject} ({card.family} {card.version}) has not proved that it signs for"
-                " taproot: it may be no way to its key",
-                f"have it prove it: cardquorum card enrol {carrier.name} --path PATH",
-                (carrier.subject,),
-            )
+        yield from _of_card(facts, carrier, card)
     for cosigner in facts.all_keys():
-        yield from _siblings_together(cosigner)
-        yield from _backups_with_keys(cosigner)
+        yield from _lying_together(cosigner)
     yield from _only_here(facts)
     yield from _all_alike(facts)
 
 
-def _unwritten(carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
+def _of_card(facts: VaultFacts, carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
     for secret in card.secrets:
         if secret.nowhere:
             yield Notice(
@@ -41,9 +30,6 @@ def _unwritten(carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
                 "--written-at LOCATION",
                 (carrier.subject,),
             )
-
-
-def _unproven(carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
     if card.attestation == "unproven":
         yield Notice(
             "attestation_unproven",
@@ -52,24 +38,30 @@ def _unproven(carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
             "rely on it only beside cards of other makers, or replace it",
             (carrier.subject,),
         )
+    if facts.taproot and not carrier.signs_leaf:
+        yield Notice(
+            "leaf_not_proved",
+            Severity.DANGER,
+            f"{carrier.subject} ({card.family} {card.version}) has not proved that it signs for"
+            " taproot: it may be no way to its key",
+            f"have it prove it: cardquorum card enrol {carrier.name} --path PATH",
+            (carrier.subject,),
+        )
 
 
-def _siblings_together(cosigner: CosignerFacts) -> Iterator[Notice]:
+def _lying_together(cosigner: CosignerFacts) -> Iterator[Notice]:
+    """Tell of cards of one set at one place, and of an encrypted backup beside what opens it."""
     for location, carriers in sorted(cosigner.by_location().items()):
-        subjects = tuple(each.subject for each in carriers if each.card and each.card.siblings)
-        if len(subjects) > 1:
+        siblings = tuple(each.subject for each in carriers if each.card and each.card.siblings)
+        if len(siblings) > 1:
             yield Notice(
                 "siblings_together",
                 Severity.DANGER,
-                f"location {location} holds {' and '.join(subjects)} of one backup set: together "
+                f"location {location} holds {' and '.join(siblings)} of one backup set: together "
                 "they reset their access code, which protects nothing there",
                 "move all but one of them to other places",
-                (f"location:{location}", *subjects),
+                (f"location:{location}", *siblings),
             )
-
-
-def _backups_with_keys(cosigner: CosignerFacts) -> Iterator[Notice]:
-    for location, carriers in sorted(cosigner.by_location().items()):
         files = [carrier.subject for carrier in carriers if carrier.kind == "backup-file"]
         openers = [
             carrier.subject

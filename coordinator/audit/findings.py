@@ -30,8 +30,7 @@ def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
         *(place_findings.place_findings(facts) if facts.altered is None else ()),
         *_places_unknown(facts),
         *_gone(facts),
-        *_orphaned(facts),
-        *_shared_keys(facts),
+        *_keys(facts),
         *_never_verified(facts),
         *card_findings.card_findings(facts),
         *item_findings.item_findings(facts),
@@ -82,7 +81,8 @@ def _gone(facts: VaultFacts) -> Iterator[Notice]:
             )
 
 
-def _orphaned(facts: VaultFacts) -> Iterator[Notice]:
+def _keys(facts: VaultFacts) -> Iterator[Notice]:
+    """Tell of keys that nothing carries any more, and of those that several things carry."""
     for cosigner in facts.all_keys():
         if cosigner.orphaned:
             yield Notice(
@@ -92,10 +92,6 @@ def _orphaned(facts: VaultFacts) -> Iterator[Notice]:
                 "enrol a card that has it, or move the coins to a vault without it",
                 (f"key:{cosigner.label}",),
             )
-
-
-def _shared_keys(facts: VaultFacts) -> Iterator[Notice]:
-    for cosigner in facts.all_keys():
         subjects = tuple(
             carrier.subject
             for carrier in cosigner.carriers

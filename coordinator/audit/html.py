@@ -171,20 +171,17 @@ def _happened(
 ) -> Iterator[Happened]:
     """Yield what happened to the vault's things, and its drills, the newest first."""
     items = {carrier.item_id for each in vault.every_key for carrier in each.key.carriers}
-    rows = [
-        (event.happened_at, _told(custody_log.event_line(event)), event.said("note") or "")
-        for event in custody_book.all_events(db)
-        if event.item_id in items or event.item.kind in {"bag", "copy"}
-    ]
+    rows = []
+    for event in custody_book.all_events(db):
+        if event.item_id in items or event.item.kind in {"bag", "copy"}:
+            line = custody_log.event_line(event)
+            where = f" at {line.location}" if line.location else ""
+            seal = f", bag {line.seal}" if line.seal else ""
+            told = f"{line.item} {line.event}{where}{seal}"
+            rows.append((event.happened_at, told, event.said("note") or ""))
     for each in drill_book.drills_of(db, vault):
         seen = progress(each)
         told = f"drill {each.public_id}: {seen.have} of {seen.need} keys proved"
         rows.append((each.started_at, told, seen.state))
     for moment, what, note in sorted(rows, key=lambda row: row[0], reverse=True)[:EVENTS]:
         yield Happened(moment.date().isoformat(), what, note)
-
-
-def _told(event: custody_log.EventLine) -> str:
-    where = f" at {event.location}" if event.location else ""
-    seal = f", bag {event.seal}" if event.seal else ""
-    return f"{event.item} {event.event}{where}{seal}"

@@ -171,9 +171,8 @@ def _roles(
 
 
 def _without(part: Part, spare: set[str], *, any_one: bool) -> Part:
-    if any_one:
-        return Part(part.weight, frozenset(term for term in part.terms if not term & spare))
-    return Part(part.weight, frozenset(term - spare for term in part.terms))
+    left = (term - spare for term in part.terms if not (any_one and term & spare))
+    return Part(part.weight, frozenset(left))
 
 
 def _names(parts: Iterable[Part]) -> set[str]:

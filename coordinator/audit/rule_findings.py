@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from coordinator.audit.facts import CarrierFacts, VaultFacts
+from coordinator.audit.facts import VaultFacts
 from coordinator.notices import Notice, Severity
 
 CHECK_INTERVAL = timedelta(days=180)
@@ -17,34 +17,60 @@ LETTER_OLD: Final = "letter_old"
 def rule_findings(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
     """Yield what is overdue as of now, and what is above a limit or on an advisory list."""
     yield from overdue(facts, now)
-    yield from _above_limit(facts)
-    yield from _too_hot(facts)
-    yield from _advised(facts)
+    for limit in facts.limits:
+        if limit.held_sats > limit.limit_sats:
+            yield Notice(
+                "holder_above_limit",
+                Severity.WARNING,
+                f"holder {limit.holder} can open places with keys of vaults that hold "
+                f"{limit.held_sats} sat in all; the limit is {limit.limit_sats} sat",
+                "move coins to a vault whose keys lie with others, or raise the limit",
+                (f"holder:{limit.holder}",),
+            )
+    if facts.hot is not None:
+        hot, everything = facts.hot.hot_sats, facts.value_sats + facts.hot.hot_sats
+        if hot * 100 > facts.hot.percent * everything:
+            yield Notice(
+                "hot_share",
+                Severity.WARNING,
+                f"{hot} of {everything} sat are hot, {hot * 100 / everything:.1f} %; "
+                f"the rule is {facts.hot.percent} % at most",
+                f"send the rest here: cardquorum address new {facts.name}",
+                (f"vault:{facts.name}",),
+            )
+    for carrier, card in facts.cards():
+        for advisory in facts.advisories:
+            if advisory.concerns(card.family, card.version):
+                yield Notice(
+                    "advisory",
+                    advisory.severity,
+                    f"{carrier.subject} is {card.family} {card.version}: {advisory.sentence} "
+                    f"({advisory.id})",
+                    advisory.remedy,
+                    (carrier.subject,),
+                )
 
 
 def overdue(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
     """Yield what should have been looked at or drilled by now."""
     for carrier in facts.carriers():
-        if carrier.gone is None:
-            yield from _not_checked(carrier, now)
+        if carrier.gone is not None:
+            continue
+        seen = carrier.last_seen
+        if seen is None or now - seen > CHECK_INTERVAL:
+            ago = "never" if seen is None else f"{(now - seen).days} days ago"
+            look = f"cardquorum custody record {carrier.subject} seen"
+            if carrier.kind == "card":
+                look = f"cardquorum card check {carrier.name}"
+            yield Notice(
+                "not_checked",
+                Severity.WARNING,
+                f"{carrier.subject} was last checked: {ago}",
+                f"look at it and run: {look}",
+                (carrier.subject,),
+            )
     yield from _not_drilled(facts, now)
     yield from _old_letters(facts, now)
-
-
-def _not_checked(carrier: CarrierFacts, now: datetime) -> Iterator[Notice]:
-    seen = carrier.last_seen
-    if seen is None or now - seen > CHECK_INTERVAL:
-        ago = "never" if seen is None else f"{(now - seen).days} days ago"
-        look = f"cardquorum custody record {carrier.subject} seen"
-        if carrier.kind == "card":
-            look = f"cardquorum card check {carrier.name}"
-        yield Notice(
-            "not_checked",
-            Severity.WARNING,
-            f"{carrier.subject} was last checked: {ago}",
-            f"look at it and run: {look}",
-            (carrier.subject,),
-        )
 
 
 def drill_due(facts: VaultFacts) -> datetime | None:
@@ -60,10 +86,9 @@ def drill_due(facts: VaultFacts) -> datetime | None:
 
 def _not_drilled(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
     """Tell of a vault whose quorum was not rehearsed for a year, or in its first month."""
-    since, allowed, said = facts.drilled_at, DRILL_INTERVAL, "was last drilled"
-    if since is None:
-        since, allowed, said = facts.created_at, FIRST_DRILL, "was never drilled since it was made"
-    if since is not None and now - since > allowed:
+    due, since = drill_due(facts), facts.drilled_at or facts.created_at
+    if due is not None and since is not None and now > due:
+        said = "was last drilled" if facts.drilled_at else "was never drilled since it was made"
         yield Notice(
             "never_drilled" if facts.drilled_at is None else "drill_overdue",
             Severity.WARNING,
@@ -91,45 +116,3 @@ def _old_letters(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
                 f"old one: cardquorum kit {facts.name} --out DIR --location {place}",
                 (subject, f"location:{place}"),
             )
-
-
-def _above_limit(facts: VaultFacts) -> Iterator[Notice]:
-    for limit in facts.limits:
-        if limit.held_sats > limit.limit_sats:
-            yield Notice(
-                "holder_above_limit",
-                Severity.WARNING,
-                f"holder {limit.holder} can open places with keys of vaults that hold "
-                f"{limit.held_sats} sat in all; the limit is {limit.limit_sats} sat",
-                "move coins to a vault whose keys lie with others, or raise the limit",
-                (f"holder:{limit.holder}",),
-            )
-
-
-def _too_hot(facts: VaultFacts) -> Iterator[Notice]:
-    if facts.hot is None:
-        return
-    hot, everything = facts.hot.hot_sats, facts.value_sats + facts.hot.hot_sats
-    if hot * 100 > facts.hot.percent * everything:
-        yield Notice(
-            "hot_share",
-            Severity.WARNING,
-            f"{hot} of {everything} sat are hot, {hot * 100 / everything:.1f} %; "
-            f"the rule is {facts.hot.percent} % at most",
-            f"send the rest here: cardquorum address new {facts.name}",
-            (f"vault:{facts.name}",),
-        )
-
-
-def _advised(facts: VaultFacts) -> Iterator[Notice]:
-    for carrier, card in facts.cards():
-        for advisory in facts.advisories:
-            if advisory.concerns(card.family, card.version):
-                yield Notice(
-                    "advisory",
-                    advisory.severity,
-                    f"{carrier.subject} is {card.family} {card.version}: {advisory.sentence} "
-                    f"({advisory.id})",
-                    advisory.remedy,
-                    (carrier.subject,),
-                )

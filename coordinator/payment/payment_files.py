@@ -1,7 +1,7 @@
 """Coins and payments by file, to and from a home that asks no chain."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -74,7 +74,12 @@ def take(home: Home, db: Session, vault: Vault, *, data: bytes) -> int:
     """
     require_no_chain(home)
     if not psbt_file.holds_psbt(data):
-        return _learnt(db, vault, tuple(_in_lines(data)))
+        try:
+            text = foreign_text.decoded(data, "it")
+        except UsageError as failure:
+            raise UsageError("the file is neither a PSBT nor lines of transactions") from failure
+        told = enumerate(map(str.strip, foreign_text.lines(text)), 1)
+        return _learnt(db, vault, [_line(number, line) for number, line in told if line])
     psbt = psbt_file.read_psbt(data)
     for number, psbt_in in enumerate(psbt.inputs):
         if codec.previous_transaction(psbt_in) is None:
@@ -286,16 +291,6 @@ def _learnt(db: Session, vault: Vault, told: Sequence[SeenTransaction]) -> int:
     before = len(unspent(db, vault))
     wallet_sync.learn(db, vault, told)
     return len(unspent(db, vault)) - before
-
-
-def _in_lines(data: bytes) -> Iterator[SeenTransaction]:
-    try:
-        text = foreign_text.decoded(data, "it")
-    except UsageError as failure:
-        raise UsageError("the file is neither a PSBT nor lines of transactions") from failure
-    for number, line in enumerate(foreign_text.lines(text), 1):
-        if line.strip():
-            yield _line(number, line.strip())
 
 
 def _line(number: int, line: str) -> SeenTransaction:
