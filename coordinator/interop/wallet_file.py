@@ -162,11 +162,7 @@ def checked(file: WalletFile, network: Network) -> WalletFile:
 
 def script_pubkey(file: WalletFile, keychain: int, index: int) -> bytes:
     """Return the output script of one address."""
-    points = []
-    for each in file.keys:
-        steps = children(each.key.public_key, each.key.chain_code)
-        parent, chain_code = steps(each.keychains[keychain])
-        points.append(children(parent, chain_code)(index)[0])
+    points = [_point(each.key, (each.keychains[keychain], index)) for each in file.keys]
     if file.script != "tr":
         return _locked(file, points)
     internal = child(child(unspendable(file), keychain), index)
@@ -186,12 +182,7 @@ def first_address(file: WalletFile, network: Network) -> str:
 
 def fixed_address(file: WalletFile, paths: tuple[Path, ...], network: Network) -> str:
     """Return the one address of keys that are fixed at these steps below them."""
-    points = []
-    for each, path in zip(file.keys, paths, strict=True):
-        point, chain_code = each.key.public_key, each.key.chain_code
-        for step in path:
-            point, chain_code = children(point, chain_code)(step)
-        points.append(point)
+    points = [_point(each.key, path) for each, path in zip(file.keys, paths, strict=True)]
     return format_address(_locked(file, points), network)
 
 
@@ -247,6 +238,14 @@ def is_same_wallet(one: WalletFile, other: WalletFile) -> bool:
         other.script, other.sorted, other.threshold, other.node,
     )  # fmt: skip
     return same_form and keys[0] == keys[1]
+
+
+def _point(key: ExtendedPublicKey, path: Path) -> bytes:
+    """Return the public key some steps below a key."""
+    point, chain_code = key.public_key, key.chain_code
+    for step in path:
+        point, chain_code = children(point, chain_code)(step)
+    return point
 
 
 def _locked(file: WalletFile, points: list[bytes]) -> bytes:
