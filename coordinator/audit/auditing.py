@@ -1,6 +1,6 @@
 """A vault is audited: its findings, what it can lose, and what a thief must take."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -155,17 +155,8 @@ def _meant(known: Collection[str], text: str) -> str:
 def _known(facts: VaultFacts) -> set[str]:
     """Return all that can be lost or stolen: things, what takes them along, and every place."""
     exposure = exposure_of(facts, later=facts.branches)
-    named = (
-        (Kind.LOCATION, place.name)
-        if kind is Kind.LOCATION
-        else (kind, place.region if kind is Kind.REGION else place.holder)
-        for place in facts.places.values()
-        for kind in (Kind.LOCATION, Kind.REGION, Kind.HOLDER)
-    )
-    places = {f"{kind}:{name}" for kind, name in named if name is not None}
+    places: set[str] = set()
+    for each in facts.places.values():
+        told = {Kind.LOCATION: each.name, Kind.REGION: each.region, Kind.HOLDER: each.holder}
+        places |= {f"{kind}:{name}" for kind, name in told.items() if name is not None}
     return places.union(*(thing.subjects for thing in exposure.things()))
-
-
-def as_texts(blocks: Iterable[object]) -> list[str]:
-    """Return a set as texts: `a|b` stands for any one of two, `a+b` for both."""
-    return [str(block) for block in blocks]

@@ -9,6 +9,7 @@ from cards.family import Theft
 from coordinator.chain.block_dates import ChainClock
 from coordinator.custody.bags import BagFacts
 from coordinator.notices import Notice, Severity
+from coordinator.shown_text import counted
 
 PRIMARY: Final = "primary"
 BANK: Final = "bank-vault"
@@ -291,7 +292,7 @@ def _one_seed(one: CosignerFacts, other: CosignerFacts) -> bool:
 
 def keys(count: int) -> str:
     """Return so many keys in words."""
-    return f"{count} key{'s' if count != 1 else ''}"
+    return counted(count, "key")
 
 
 def listed_names(names: Sequence[str]) -> str:

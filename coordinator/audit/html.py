@@ -25,7 +25,7 @@ from coordinator.audit.verdict import (
 )
 from coordinator.custody import log as custody_log
 from coordinator.home.stored_policies import computed_checksum
-from coordinator.shown_text import visible
+from coordinator.shown_text import sats, visible
 from coordinator.wallet.scans import Looked, looked
 from storage import custody as custody_book
 from storage import drills as drill_book
@@ -159,8 +159,8 @@ def _owned(facts: VaultFacts, seen: Looked) -> Owned:
     elif not seen.known:
         money = "what it holds is unknown, no chain was asked yet"
     else:
-        amount = f"{facts.value_sats:,} sat".replace(",", " ")
-        money = f"{amount} as of the last sync" + (f", block {seen.tip.height}" if seen.tip else "")
+        block = f", block {seen.tip.height}" if seen.tip else ""
+        money = f"{sats(facts.value_sats)} as of the last sync{block}"
     drilled = facts.drilled_at
     last = f"last drill {drilled.date().isoformat()}" if drilled else "no drill was completed yet"
     return Owned(money, last)

@@ -15,6 +15,7 @@ from coordinator.audit.facts import PRIMARY, BranchFacts, VaultFacts, listed_nam
 from coordinator.audit.minimal_sets import MinimalSets
 from coordinator.chain.block_dates import Expected, date_or_height, duration
 from coordinator.errors import UsageError
+from coordinator.shown_text import counted
 
 HEIGHT_MAX: Final = 499_999_999
 OLD: Final = timedelta(days=1)
@@ -115,7 +116,7 @@ def opening(facts: VaultFacts, branch: BranchFacts) -> Start:
     height = facts.opens(branch)
     if height is None:
         blocks = branch.blocks or 0
-        told = f"{blocks} block{'s' if blocks != 1 else ''} ({duration(blocks)}) after a payment"
+        told = f"{counted(blocks, 'block')} ({duration(blocks)}) after a payment"
         return Start(blocks=blocks, about=told)
     if facts.chain is None:
         return Start(height, about=f"block {height}")

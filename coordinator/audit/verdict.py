@@ -8,6 +8,7 @@ from coordinator.audit.exposure import Kind
 from coordinator.audit.minimal_sets import MinimalSets
 from coordinator.audit.timeline import Start
 from coordinator.notices import Severity
+from coordinator.shown_text import counted
 
 SETS_HEADER = ("of", "you lose the money without", "a thief needs")
 
@@ -57,9 +58,9 @@ def verdict(found: Audited) -> Verdict:
         return Verdict(Severity.DANGER, told)
     grave = sum(each.severity is Severity.DANGER for each in found.findings)
     if grave:
-        severity, first = Severity.DANGER, f"{_counted(grave, 'danger')} to mend first"
+        severity, first = Severity.DANGER, f"{counted(grave, 'danger')} to mend first"
     elif found.findings:
-        told = f"no danger, {_counted(len(found.findings), 'finding')} to look at"
+        told = f"no danger, {counted(len(found.findings), 'finding')} to look at"
         severity, first = Severity.WARNING, told
     else:
         severity, first = Severity.INFO, "nothing found"
@@ -159,7 +160,7 @@ def _least(least: MinimalSets) -> str:
         return "nothing more: it has come to that already"
     chosen = [name for block in least.sets[0] for name in block.names[: block.size]]
     names = " and ".join(name.partition(":")[2] for name in chosen)
-    ways = _counted(least.count, "way") + ("" if least.complete else " or more")
+    ways = counted(least.count, "way") + ("" if least.complete else " or more")
     return f"{least.smallest}: {names} ({ways})"
 
 
@@ -176,7 +177,3 @@ def supposed(found: Audited) -> Iterator[str]:
     if found.stolen:
         having = "" if found.thief_has_copy else ", if he has the descriptor from elsewhere"
         yield f"  the thief {'CAN spend' + having if found.thief_can_spend else 'cannot spend'}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from coordinator import clock
 from coordinator.errors import UsageError
+from coordinator.shown_text import counted
 
 BLOCK_TIME: Final = timedelta(minutes=10)
 SPREAD: Final = 20
@@ -105,5 +106,5 @@ def duration(blocks: int) -> str:
     ):
         number = round(lasting / size)
         if number >= least:
-            return f"about {number} {unit}{'s' if number != 1 else ''}"
+            return f"about {counted(number, unit)}"
     return "less than an hour"

@@ -105,14 +105,13 @@ def _start_document(start: "Start") -> dict[str, object]:
 
 
 def _sets_document(found: "Mapping[Kind, MinimalSets]") -> dict[str, object]:
-    from coordinator.audit.auditing import as_texts
 
     return {
         kind.value: {
             "count": least.count,
             "smallest": least.smallest,
             "complete": least.complete,
-            "sets": [as_texts(blocks) for blocks in least.sets],
+            "sets": [list(map(str, blocks)) for blocks in least.sets],
         }
         for kind, least in found.items()
     }

@@ -5,6 +5,7 @@ verified again then. One whose ceremony ended meanwhile stays where it is and is
 """
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
@@ -228,10 +229,7 @@ def _by_ceremony(home: Home) -> Iterator[tuple[str, dict[Path, Kept]]]:
 
 
 def _batches(ceremony: str, waiting: Collection[Kept], refused: dict[Kept, str]) -> Iterator[Batch]:
-    counts: dict[tuple[str, str | None], int] = {}
-    for each in waiting:
-        told = (each.card, refused.get(each))
-        counts[told] = counts.get(told, 0) + 1
+    counts = Counter((each.card, refused.get(each)) for each in waiting)
     for (card, reason), count in counts.items():
         yield Batch(ceremony, card, count, reason)
 
