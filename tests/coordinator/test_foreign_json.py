@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.foreign_json import DEPTH_MAX, Field, read_json, shown
+from coordinator.foreign_json import DEPTH_MAX, Field, lists_objects, read_json, shown
 
 BRACKETS_IN_TEXT = '{"label": "' + "[" * 1_000 + '"}'
 REFUSED = {
@@ -129,3 +129,25 @@ def test_bitcoins_become_satoshis_exactly() -> None:
 )
 def test_a_foreign_value_is_said_as_what_it_is(value: object, said: str) -> None:
     assert shown(value) == said
+
+
+def test_of_several_names_the_first_that_is_there_counts() -> None:
+    found = Field({"a": None, "b": 1, "c": 2}, "it")
+    assert found.first(("a", "c", "b")) == Field(2, "it.c")
+    assert found.first(("a", "d")) is None
+
+
+def test_a_members_text_may_be_missing_but_is_a_text_within_its_bound() -> None:
+    found = Field({"a": "xy", "b": None, "c": 1}, "it")
+    assert [found.text_of(name, 2) for name in "abd"] == ["xy", None, None]
+    for name, most in (("a", 1), ("c", 2)):
+        with pytest.raises(ValueError, match=f"it.{name} is .* not a text"):
+            found.text_of(name, most)
+
+
+@pytest.mark.parametrize(
+    "value", [[{"a": 1}], [3, {"a": 1, "b": 2}], ["ab"], [], {"a": 1, "b": 2}, None]
+)
+def test_a_list_of_objects_is_told_by_its_first(value: object) -> None:
+    assert lists_objects([{"a": 1, "b": None, "c": 3}, 4], "a", "b")
+    assert not lists_objects(value, "a", "b")

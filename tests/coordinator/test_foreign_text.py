@@ -117,3 +117,10 @@ def test_standard_input_and_files_are_read_alike(tmp_path: Path) -> None:
 def test_a_name_no_file_can_have_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be the name of a file"):
         files.read_text("a\0b")
+
+
+def test_codes_stand_one_a_line_or_are_wrapped() -> None:
+    text = "UR:A/1-2/xy\nur:a/2-2/\n zw\r\n  UR:b"
+    assert foreign_text.codes_in(text, "ur:") == ["UR:A/1-2/xy", "ur:a/2-2/zw", "UR:b"]
+    assert foreign_text.codes_in("xy zw", "ur:") == ["xyzw"]
+    assert foreign_text.codes_in(" ", "ur:") == []
