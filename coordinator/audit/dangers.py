@@ -263,7 +263,7 @@ def keys_unproved(facts: VaultFacts) -> Iterator[Notice]:
 
 def no_copy(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where no place holds a copy of the descriptor."""
-    here = [copy for copy in facts.copies if copy.gone is None and not copy.stale]
+    here = [copy for copy in facts.copies if copy.current]
     if any(copy.location is not None for copy in here):
         return
     yield Notice(

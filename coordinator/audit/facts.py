@@ -124,6 +124,11 @@ class CopyFacts(NamedTuple):
     bag: BagFacts | None = None
     made_at: datetime | None = None
 
+    @property
+    def current(self) -> bool:
+        """Tell whether it is there, and of the descriptor that the vault has."""
+        return self.gone is None and not self.stale
+
 
 class CosignerFacts(NamedTuple):
     """One key of the vault, its carriers, and whether it was proved (None: never).

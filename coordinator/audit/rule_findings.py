@@ -102,7 +102,7 @@ def _old_letters(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
     """Tell of places whose newest paper is over a year old: who helps moves, retires and dies."""
     newest: dict[str, tuple[datetime, str]] = {}
     for copy in facts.copies:
-        if copy.gone is None and not copy.stale and copy.location and copy.made_at:
+        if copy.current and copy.location and copy.made_at:
             made = (copy.made_at, copy.subject)
             newest[copy.location] = max(newest.get(copy.location, made), made)
     for place, (made_at, subject) in sorted(newest.items()):

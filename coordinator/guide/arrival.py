@@ -91,7 +91,7 @@ def show_card() -> Step:
 
 def vault_back(facts: GuideFacts) -> Step | None:
     """Return the step that brings the vault back from paper, then the first look; None after it."""
-    vaults = [each for each in facts.vaults if each.in_use]
+    vaults = facts.vaults_in_use
     if not vaults:
         return Step(
             "vault_back",

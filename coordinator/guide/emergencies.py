@@ -120,7 +120,7 @@ def _print(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
         words = ("location", "add", road.LOCATION, "--kind", Need("KIND"))
         return f"name a place for the kit of vault {vault.name}", words
     for copy in vault.facts.copies:
-        if copy.gone is None and not copy.stale and copy.location is None:
+        if copy.current and copy.location is None:
             step = road.placing(copy.subject, Severity.DANGER)
             return step.title, step.words
     for place in road.bare_places(vault):

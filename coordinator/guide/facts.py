@@ -148,6 +148,16 @@ class GuideFacts:
     late_clock: Notice | None = None
     now: datetime = field(default_factory=clock.now)
 
+    @property
+    def vaults_in_use(self) -> list[VaultStanding]:
+        """Return the vaults that no other took the place of."""
+        return [vault for vault in self.vaults if vault.in_use]
+
+    @property
+    def cards_left(self) -> list[CardFact]:
+        """Return the cards that are not lost, stolen or destroyed."""
+        return [card for card in self.cards if card.carrier.gone is None]
+
 
 def gather(
     home: Home,

@@ -66,19 +66,19 @@ def died(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
 def inherited(facts: GuideFacts) -> Iterator[Advice]:
     """Yield what an heir does once the first hours are over: the cards, a look, a small sum."""
     yield gathered(facts)
-    if not all(_spends_here(vault) for vault in _vaults(facts)):
+    if not all(_spends_here(vault) for vault in facts.vaults_in_use):
         yield Advice(
             "show each card to this computer",
             "a computer knows a card once it has seen it; this asks for the card's PIN",
             ("card", "enrol", road.LABEL),
         )
-    for vault in _vaults(facts):
+    for vault in facts.vaults_in_use:
         yield Advice(
             f"look at what vault {vault.name} holds",
             "looking moves nothing; a 0 may only mean that the look began too late",
             ("balance" if facts.chain == OFFLINE else "sync", vault.name),
         )
-    for vault in _vaults(facts):
+    for vault in facts.vaults_in_use:
         if _spends_here(vault):
             yield _tried_out(vault)
             yield Advice(
@@ -109,7 +109,7 @@ def unable(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
         "pay only the owner's bills: two people, each with a card, and a list of what was paid",
         "who acts for somebody else is asked later what became of the money",
     )
-    for vault in _vaults(facts):
+    for vault in facts.vaults_in_use:
         if _spends_here(vault):
             step = _tried_out(vault)
             why = "where the owner remembers the PINs, try the cards out now and write them down"
@@ -136,7 +136,7 @@ def threatened(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
     yield Advice(
         "make no payment for a while", "a payment shows whoever watches that there is money"
     )
-    for vault in _vaults(facts):
+    for vault in facts.vaults_in_use:
         yield Advice(
             f"look who knows what of vault {vault.name}, and where a letter or file got out",
             "what is known once is used again; where a place became known, move its card",
@@ -157,7 +157,7 @@ def forced(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
         "without a second card nothing can be paid; agree on a word for it while all is well",
     )
     yield Advice("once you are safe, call the police", "the rest can wait for an hour")
-    for card in _here(facts):
+    for card in facts.cards_left:
         yield Advice(
             f"if somebody took card {card.label}, or saw its PIN, record it as stolen",
             "the money is moved to new cards before that one meets a second",
@@ -171,7 +171,7 @@ def parted(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
         "see a lawyer first, and move nothing in secret",
         "a court may take a secret payment for theft",
     )
-    for vault in _vaults(facts):
+    for vault in facts.vaults_in_use:
         yield Advice(
             f"count what the other one knows or reaches of vault {vault.name} as theirs",
             "each card, PIN and place counts, also those you think are forgotten",
@@ -194,13 +194,13 @@ def parted(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
 
 def makers(facts: GuideFacts) -> list[str]:
     """Return the makers of the cards that are here."""
-    known = {card.carrier.card.vendor for card in _here(facts) if card.carrier.card is not None}
+    known = {card.carrier.card.vendor for card in facts.cards_left if card.carrier.card is not None}
     return sorted(known)
 
 
 def maker_gone(facts: GuideFacts, maker: str) -> Iterator[Advice]:
     """Yield what to do about the cards of a maker that is gone."""
-    theirs = [card for card in _here(facts) if _maker(card) == maker]
+    theirs = [card for card in facts.cards_left if _maker(card) == maker]
     yield Advice(
         "do nothing in a hurry",
         f"{NOTHING_MOVES}; the cards of {maker} work on as before, without their maker",
@@ -210,12 +210,12 @@ def maker_gone(facts: GuideFacts, maker: str) -> Iterator[Advice]:
         "that is how thieves use such news",
     )
     labels = {card.label for card in theirs}
-    for vault in _vaults(facts):
+    for vault in facts.vaults_in_use:
         if not labels.isdisjoint(each.name for each in vault.facts.carriers()):
             yield _tried_out(vault)
     spare = [card for card in road.usable_cards(facts) if _maker(card) != maker]
     for card in theirs:
-        for vault in _vaults(facts):
+        for vault in facts.vaults_in_use:
             if card.carrier.subject not in {each.subject for each in vault.facts.carriers()}:
                 continue
             words: tuple[str, ...] = ()
@@ -232,7 +232,7 @@ def maker_gone(facts: GuideFacts, maker: str) -> Iterator[Advice]:
 
 def gathered(facts: GuideFacts) -> Advice:
     """Return where the cards are, those that no bank keeps first."""
-    cards = sorted(_here(facts), key=lambda each: each.carrier.location in facts.banks)
+    cards = sorted(facts.cards_left, key=lambda each: each.carrier.location in facts.banks)
     lying = [f"{each.label} {_at(each)}" for each in cards]
     return Advice(
         f"bring cards together: {'; '.join(lying) or 'the letter says where they are'}",
@@ -247,14 +247,6 @@ def _tried_out(vault: VaultStanding) -> Advice:
         "no money moves, and what does not work shows; stop after one wrong PIN",
         ("vault", "verify", vault.name),
     )
-
-
-def _vaults(facts: GuideFacts) -> list[VaultStanding]:
-    return [vault for vault in facts.vaults if vault.in_use]
-
-
-def _here(facts: GuideFacts) -> list[CardFact]:
-    return [card for card in facts.cards if card.carrier.gone is None]
 
 
 def _spends_here(vault: VaultStanding) -> bool:
@@ -281,5 +273,7 @@ def _at(card: CardFact) -> str:
 
 def _sets(facts: GuideFacts) -> str:
     """Return how many cards each vault needs, in words."""
-    sets = sorted({(each.facts.threshold, len(each.facts.cosigners)) for each in _vaults(facts)})
+    sets = sorted(
+        {(each.facts.threshold, len(each.facts.cosigners)) for each in facts.vaults_in_use}
+    )
     return " or ".join(f"any {some} of {all_} cards" for some, all_ in sets) or "several cards"

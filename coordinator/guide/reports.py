@@ -65,7 +65,7 @@ def subjects(report: Report, facts: GuideFacts) -> list[str]:
         return []
     if report is Report.MAKER:
         return life_events.makers(facts)
-    cards = [card for card in facts.cards if card.carrier.gone is None]
+    cards = facts.cards_left
     if report is Report.BURNT:
         return list(facts.places)
     if report is Report.QUIET:
@@ -92,7 +92,7 @@ def is_done(step: Step, facts: GuideFacts) -> bool:
             keys = [k for each in facts.vaults if each.name == name for k in each.facts.cosigners]
             left = [k for k in keys if any(carrier.gone is None for carrier in k.carriers)]
             return bool(left) and all(key.verified for key in left)
-    return words[:1] == ("recover",) and any(vault.in_use for vault in facts.vaults)
+    return words[:1] == ("recover",) and bool(facts.vaults_in_use)
 
 
 def _became(facts: GuideFacts, subject: str, event: str) -> bool:
@@ -132,8 +132,8 @@ def _beside(facts: GuideFacts, label: str) -> list[str]:
     """Return the cards that are left of the vaults a card belongs to."""
     found = [
         carrier.name
-        for vault in facts.vaults
-        if vault.in_use and label in {each.name for each in vault.facts.carriers()}
+        for vault in facts.vaults_in_use
+        if label in {each.name for each in vault.facts.carriers()}
         for carrier, _ in vault.facts.cards()
         if carrier.gone is None and carrier.name != label
     ]
@@ -213,9 +213,7 @@ def _quiet(report: Report, facts: GuideFacts, holder: str) -> Iterator[Step]:
         for each in vault.facts.places.values()
         if each.holder == holder
     }
-    kept = [
-        card for card in facts.cards if card.carrier.location in places and not card.carrier.gone
-    ]
+    kept = [card for card in facts.cards_left if card.carrier.location in places]
     yield _step(
         report,
         f"ask for {holder} once more, by voice and through people you both know",
@@ -258,7 +256,7 @@ def _quiet(report: Report, facts: GuideFacts, holder: str) -> Iterator[Step]:
 
 def _computer(report: Report, facts: GuideFacts, _subject: str) -> Iterator[Step]:
     """Yield how a vault comes back on another computer, and what the old one may have seen."""
-    if not any(vault.in_use for vault in facts.vaults):
+    if not facts.vaults_in_use:
         name = Need("NAME")
         yield _step(
             report,
@@ -273,8 +271,8 @@ def _computer(report: Report, facts: GuideFacts, _subject: str) -> Iterator[Step
         "a computer knows a card once it has seen it; do so with each that is at hand",
         *("card", "enrol", road.LABEL),
     )
-    for card in facts.cards:
-        if card.made_on_host and card.carrier.gone is None:
+    for card in facts.cards_left:
+        if card.made_on_host:
             yield _step(
                 report,
                 f"if the key of card {card.label} was made on the old computer and others may "

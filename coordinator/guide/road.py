@@ -28,7 +28,7 @@ ADDRESS: Final = Need("ADDRESS")
 
 def road(facts: GuideFacts) -> Iterator[Step]:
     """Yield what can be done now of what comes next."""
-    in_use = [vault for vault in facts.vaults if vault.in_use]
+    in_use = facts.vaults_in_use
     usable = usable_cards(facts)
     if not in_use and len(usable) < CARDS:
         yield set_up_card(facts, f"card {len(usable) + 1} of {CARDS}", ONE_OF_THREE)
@@ -67,8 +67,8 @@ def make_home() -> Step:
 def usable_cards(facts: GuideFacts) -> list[CardFact]:
     """Return the cards a new vault can be made of: not gone, in no vault, one of each seed."""
     found: dict[str, CardFact] = {}
-    for card in facts.cards:
-        if card.free and card.carrier.gone is None:
+    for card in facts.cards_left:
+        if card.free:
             found.setdefault(card.fingerprint or card.label, card)
     return list(found.values())[:CARDS_MAX]
 
@@ -103,15 +103,14 @@ def make_vault(cards: Sequence[CardFact]) -> Step:
 
 def _custody(facts: GuideFacts, labels: Sequence[str]) -> Iterator[Step]:
     """Yield what nobody wrote down of the cards that count: words, places, each PIN and PUK."""
-    cards = [card for card in facts.cards if card.label in labels and card.carrier.gone is None]
+    cards = [card for card in facts.cards_left if card.label in labels]
     held = any(vault.received for vault in facts.vaults)
     severity = Severity.WARNING if held else Severity.INFO
     lying = [card.carrier for card in cards]
     lying += [each for card in cards for each in card.papers]
     lying += [
         each
-        for vault in facts.vaults
-        if vault.in_use
+        for vault in facts.vaults_in_use
         for each in vault.facts.carriers()
         if each.card is None
     ]
@@ -208,7 +207,7 @@ def is_struck(vault: VaultStanding) -> bool:
 
 def bare_places(vault: VaultStanding) -> list[str]:
     """Return the places that hold a key of a vault and no copy of its plan."""
-    having = {copy.location for copy in vault.facts.copies if copy.gone is None and not copy.stale}
+    having = {copy.location for copy in vault.facts.copies if copy.current}
     holding = {each.location for each in vault.facts.carriers() if each.gone is None}
     return sorted(place for place in holding - having if place is not None)
 

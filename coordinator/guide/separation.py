@@ -93,9 +93,7 @@ def noted_once(facts: VaultFacts) -> list[Beside]:
 
 def together(facts: GuideFacts) -> Iterator[Step]:
     """Yield what parts the things of each vault in use that lie together."""
-    for vault in facts.vaults:
-        if not vault.in_use:
-            continue
+    for vault in facts.vaults_in_use:
         for place in crowded(vault.facts.cosigners, vault.facts.threshold):
             yield _moved(facts, place, vault.severity_at(place.place))
         for each in beside(vault.facts.carriers()):

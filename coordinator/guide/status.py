@@ -153,8 +153,7 @@ def _due(db: Session, said: Book, facts: GuideFacts) -> Iterator[Notice]:
                 f"cardquorum replace sweep {name}",
                 (f"vault:{name}",),
             )
-    in_use = [vault for vault in facts.vaults if vault.in_use]
-    for vault in in_use:
+    for vault in facts.vaults_in_use:
         yield from vault.due
-    for vault in in_use:
+    for vault in facts.vaults_in_use:
         yield from rule_findings.overdue(vault.facts, facts.now)

@@ -102,15 +102,13 @@ def is_safe(facts: GuideFacts) -> bool:
         return False
     if any(vault.dangers for vault in facts.vaults):
         return False
-    in_use = [vault for vault in facts.vaults if vault.in_use]
+    in_use = facts.vaults_in_use
     left = any(vault.replacing for vault in facts.vaults)
     return bool(in_use) and not left and all(_is_settled(facts, vault) for vault in in_use)
 
 
 def _is_settled(facts: GuideFacts, vault: VaultStanding) -> bool:
     carriers = list(vault.facts.carriers())
-    placed = {each.location for each in carriers if each.location is not None}
-    copied = {copy.location for copy in vault.facts.copies if not copy.stale and copy.gone is None}
     names = {each.name for each in carriers}
     told = not any(card.untold for card in facts.cards if card.label in names)
     here = (each for each in vault.facts.cosigners if each.on_card_here)
@@ -118,7 +116,7 @@ def _is_settled(facts: GuideFacts, vault: VaultStanding) -> bool:
         all(each.verified for each in here)
         and not road.is_struck(vault)
         and all(each.location is not None for each in carriers if each.gone is None)
-        and placed <= copied
+        and not road.bare_places(vault)
         and is_apart(vault.facts)
         and told
         and road.is_rehearsed(facts, vault)
@@ -135,8 +133,8 @@ def _replacements(facts: GuideFacts) -> Iterator[Step]:
 
 def _by_calendar(facts: GuideFacts) -> Iterator[Step]:
     """Yield what the waits of later branches ask for: coins moved to the vault, letters anew."""
-    for vault in facts.vaults:
-        for each in vault.due if vault.in_use else ():
+    for vault in facts.vaults_in_use:
+        for each in vault.due:
             name = vault.name
             words: tuple[str | Need, ...] = ("kit", name, "--out", Need("DIR"))
             if each.code == REFRESH_DUE:

@@ -83,7 +83,7 @@ def _round(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
         elif each.gone is None:
             yield _look_at(each.subject)
     for copy in vault.facts.copies:
-        if copy.gone is None and not copy.stale:
+        if copy.current:
             yield _look_at(copy.subject)
     yield _step(
         "drill",

@@ -64,7 +64,7 @@ def _way(pages: Sequence[Page], words: Sequence[str]) -> Way | None:
         return None
     _, number, path = max(ways)
     page, (bare, asked, query) = pages[number], path.partition("?")
-    named = [words[int(each)] if int(each) < len(words) else "" for each in NUMBERED.findall(bare)]
+    named = [_word(words, int(each)) for each in NUMBERED.findall(bare)]
     if not all(named):  # nobody says of which one: the page asks
         return Way(page.path, page.name or HERE) if page.name else None
     filled = NUMBERED.sub(lambda each: _word(words, int(each[1])), f"{bare}{asked}{query}")

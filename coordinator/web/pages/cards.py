@@ -1,7 +1,7 @@
 """Cards: what lies on the readers just now, every card that is known, and what is done with one."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -129,23 +129,22 @@ def one(visit: Visit) -> Answer:
     return Shown("card.html", said)
 
 
-def _begin(title: str, word: str) -> Handler:
-    """Return what begins a task with a known card."""
+def _begin(
+    title: str, command: str, doing: Callable[[Context, CardAtSlot, PageAttendant], Done]
+) -> Handler:
+    """Return what begins a task with a known card, whose label is filled in title and command."""
 
     def take(visit: Visit) -> Answer:
         context, label = visit.context, visit.path["label"]
         last = visit.form.get("last") == "yes"
-        doing = WORKS[word]
 
         def work(conversation: Conversation) -> Done:
             context.opened.require_writable()
             asked = context.opened.card_at(label, None, None, last_attempt=last)
             return doing(context, asked, PageAttendant(conversation))
 
-        option = " --pin" if word == "check" else ""
-        command = f"cardquorum card {word} {label}{option}"
         path = f"{PATH}/{label}"
-        return context.begin(Task(title.format(label), command, path, work))
+        return context.begin(Task(title.format(label), command.format(label), path, work))
 
     return take
 
@@ -170,9 +169,6 @@ def _change_pin(context: Context, asked: CardAtSlot, person: PageAttendant) -> D
     pins.change_pin(context.database, asked, person)
     lines = ("change the note of the old PIN now, where it is written",)
     return Done(f"card {asked.label} has its new PIN", lines, f"{PATH}/{asked.label}")
-
-
-WORKS: Final = {"check": _check, "pin": _change_pin}
 
 
 def make_known(visit: Visit) -> Answer:
@@ -294,6 +290,8 @@ def lay(visit: Visit) -> Answer:
     return Moved(PATH)
 
 
+CHECK: Final = _begin("Check card {0}", "cardquorum card check {0} --pin", _check)
+CHANGE_PIN: Final = _begin("Change the PIN of card {0}", "cardquorum card pin {0}", _change_pin)
 PAGE: Final = Page(
     "Cards",
     PATH,
@@ -304,8 +302,8 @@ PAGE: Final = Page(
         Route("/cards/lay", take=lay),
         Route("/cards/{label}", one),
         Route("/cards/{label}/unblock", ask_unblock, unblock),
-        Route("/cards/{label}/check", take=_begin("Check card {0}", "check")),
-        Route("/cards/{label}/pin", take=_begin("Change the PIN of card {0}", "pin")),
+        Route("/cards/{label}/check", take=CHECK),
+        Route("/cards/{label}/pin", take=CHANGE_PIN),
     ),
     {
         ("card", "setup"): PATH,
