@@ -101,6 +101,14 @@ def test_what_is_recorded_says_what_is_still_possible(client: Client, vault: Ask
     assert "recorded as lost" in client.get("/cards/a").words
 
 
+def test_what_happens_to_a_bag_is_said_of_the_cards_in_it(client: Client, vault: Asked) -> None:
+    vault("custody", "record", "card:a", "sealed", "--seal", "B1")
+    fields = {"item": "bag:B1", "event": "stolen"}
+    answer = client.post("/happened/record", fields, on="/happened/lost?about=a")
+    assert "You can still spend it: 2 keys are left, 2 are needed" in answer.words
+    assert vault("card", "show", "a")["gone"] == "stolen"
+
+
 def test_two_stolen_cards_are_said_to_be_a_thief_s(client: Client) -> None:
     for label in "ab":
         fields = {"item": f"card:{label}", "event": "stolen"}
