@@ -40,6 +40,7 @@ def new(
     from coordinator.amounts import parse_amount
     from coordinator.errors import ChainError, NotLooked
     from coordinator.home.settings import OFFLINE
+    from coordinator.interop import bip21
     from coordinator.vault import addresses
     from coordinator.wallet import scans
 
@@ -49,7 +50,7 @@ def new(
     with context.database.begin() as db:
         fresh = addresses.fresh(db, context.home, vault, label=label, accepted=accept)
         seen = scans.looked_for(db, vault)
-    uri = addresses.payment_uri(fresh.address, amount_sats, label)
+    uri = bip21.write(bip21.Request(fresh.address, amount_sats, label))
     lines = [fresh.address, f"address {fresh.index} of {vault}, checksum {fresh.checksum}"]
     if not seen.known and context.home.chain != OFFLINE:
         command = scans.command_for(vault, context.home.chain)

@@ -5,11 +5,11 @@
 
 import re
 from typing import Final, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urlencode
 
 from coordinator.errors import UsageError
 from coordinator.foreign_json import SUPPLY_SATS
-from coordinator.shown_text import SATS_PER_BTC
+from coordinator.shown_text import SATS_PER_BTC, btc
 
 SCHEME: Final = "bitcoin:"
 URI_MAX: Final = 8192
@@ -24,6 +24,17 @@ class Request(NamedTuple):
     address: str
     amount_sats: int | None = None
     label: str | None = None
+
+
+def write(wanted: Request) -> str:
+    """Return the URI that other wallets read; the amount is in bitcoin, as it says."""
+    said: dict[str, str] = {}
+    if wanted.amount_sats is not None:
+        said["amount"] = btc(wanted.amount_sats).removesuffix(" BTC")
+    if wanted.label:
+        said["label"] = wanted.label
+    query = urlencode(said, quote_via=quote, safe="")
+    return f"{SCHEME}{wanted.address}?{query}" if query else f"{SCHEME}{wanted.address}"
 
 
 def is_uri(text: str) -> bool:

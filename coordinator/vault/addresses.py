@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote, urlencode
 
 from sqlalchemy.orm import Session
 
@@ -11,7 +10,6 @@ from coordinator.audit.acceptance import Accepted, require_payable, require_poli
 from coordinator.errors import CoordinatorError
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import stored_policy
-from coordinator.shown_text import btc
 from coordinator.wallet import labels
 from coordinator.wallet.scripts import keychain_name, reached, scripts_at, watched, watched_counts
 from psbt.policy import (
@@ -127,17 +125,6 @@ def fresh(
     if label is not None:
         labels.set_label(home, db, made.address, text=label)
     return made
-
-
-def payment_uri(address: str, amount_sats: int | None, label: str | None) -> str:
-    """Return the BIP 21 URI that other wallets read; the amount is in bitcoin, as it says."""
-    wanted: dict[str, str] = {}
-    if amount_sats is not None:
-        wanted["amount"] = btc(amount_sats).removesuffix(" BTC")
-    if label:
-        wanted["label"] = label
-    query = urlencode(wanted, quote_via=quote, safe="")
-    return f"bitcoin:{address}?{query}" if query else f"bitcoin:{address}"
 
 
 def addresses(

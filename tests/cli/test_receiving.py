@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.vault.addresses import payment_uri
+from coordinator.interop import bip21
 from tests.cli.test_money import STRANGER, WORTH, address, sent
 from tests.program import Asked, Program
 
@@ -26,7 +26,7 @@ from tests.program import Asked, Program
 def test_the_uri_says_it_as_bip_21_does(
     amount_sats: int | None, label: str | None, query: str
 ) -> None:
-    assert payment_uri(STRANGER, amount_sats, label) == f"bitcoin:{STRANGER}{query}"
+    assert bip21.write(bip21.Request(STRANGER, amount_sats, label)) == f"bitcoin:{STRANGER}{query}"
 
 
 def test_an_address_is_asked_for_with_an_amount_and_a_name(vault: Asked, program: Program) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from coordinator.amounts import parse_amount, parse_feerate, read_amount
 from coordinator.cli.output import sats
 from coordinator.errors import UsageError
-from coordinator.vault import addresses
+from coordinator.interop import bip21
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_comma_is_asked_about(text: str, readings: list[str]) -> None:
 @given(st.integers(min_value=1, max_value=21_000_000 * 10**8))
 def test_what_the_program_prints_it_reads(amount: int) -> None:
     assert parse_amount(sats(amount)) == amount
-    uri = addresses.payment_uri("x", amount, None)
+    uri = bip21.write(bip21.Request("x", amount))
     assert parse_amount(uri.partition("amount=")[2] + " BTC") == amount
 
 

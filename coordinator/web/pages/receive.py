@@ -8,7 +8,7 @@ import segno
 from coordinator.amounts import parse_amount, script_of
 from coordinator.errors import ChainError, NotAccepted, NotLooked, UsageError
 from coordinator.home.settings import EMBEDDED_CHAIN
-from coordinator.interop.bip21 import address_in
+from coordinator.interop import bip21
 from coordinator.vault import addresses, vaults
 from coordinator.wallet import scans
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
@@ -78,7 +78,7 @@ def one(visit: Visit) -> Answer:
         raise UsageError("this address is not one of this vault")
     typed = visit.query.get("amount")
     amount = parse_amount(typed) if typed else None
-    uri = addresses.payment_uri(text, amount, owner.label)
+    uri = bip21.write(bip21.Request(text, amount, owner.label))
     with context.opened.vault(owner.vault, reads=True) as (db, record):
         shown = vaults.shown(context.home, db, record)
         seen = scans.looked(db, record)
@@ -101,7 +101,7 @@ def check(visit: Visit) -> Answer:
     if not typed:
         return Shown("receive_check.html", {"typed": "", "owner": None, "asked": False})
     try:
-        text = address_in(typed)
+        text = bip21.address_in(typed)
         script = script_of(text, visit.context.home.network)
     except UsageError as failure:
         said = {"typed": typed, "owner": None, "asked": False, "mistake": str(failure)}
