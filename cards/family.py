@@ -140,10 +140,9 @@ class CardFamily(NamedTuple):
     behind a capability by the word cards/README.md uses for it, besides the own emulator.
     `codes` tells what fits as a new `pin`, `puk` or `duress`; `prints_pin` that the PIN of a fresh
     card stands on it; `puk_digits` how long a PUK made here is; `setup_secrets` what a card may be
-    set up with
-    besides PIN and PUK, by version: `duress`, `pairing`. `prints_backup_key` tells that the key to
-    its encrypted backup stands on the card itself, `puk_sets_pin` how the versions begin whose PUK
-    sets a new PIN: whoever has that needs no PIN.
+    set up with besides PIN and PUK, by version: `duress`, `pairing`. `prints_backup_key` tells that
+    the key to its encrypted backup stands on the card, `puk_sets_pin` how the versions begin whose
+    PUK sets a new PIN: whoever has that needs no PIN.
     """
 
     name: str

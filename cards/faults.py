@@ -103,19 +103,6 @@ class Pending(Protocol):
         """Count a command against the faults that wait; return those that happen at it."""
 
 
-class Listed:
-    """Faults that wait in memory."""
-
-    def __init__(self, *faults: Fault) -> None:
-        """Begin with these."""
-        self.faults: Faults = faults
-
-    def meet(self, apdu: bytes) -> Faults:
-        """Count a command; return the faults that happen at it."""
-        active, self.faults = met(self.faults, apdu)
-        return active
-
-
 def met(faults: Faults, apdu: bytes) -> tuple[Faults, Faults]:
     """Return the faults that happen at a command, and those that wait after it."""
     happening: list[Fault] = []
@@ -149,16 +136,10 @@ def garbled(answer: bytes, fault: Fault) -> bytes:
 class Faulty:
     """A card on a reader where things go wrong."""
 
-    def __init__(
-        self,
-        transport: CardTransport,
-        pending: Pending,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, transport: CardTransport, pending: Pending) -> None:
         """Put the faults that wait, now and later, between driver and card."""
         self._transport = transport
         self._pending = pending
-        self._sleep = sleep
         self._gone = ""
 
     def transmit(self, apdu: bytes) -> bytes:
@@ -167,7 +148,7 @@ class Faulty:
             raise CardRemoved(self._gone)
         active = self._pending.meet(apdu)
         if delay := sum(f.milliseconds for f in active if isinstance(f, Delayed)):
-            self._sleep(delay / 1000)
+            time.sleep(delay / 1000)
         self._lose_power(active, executed=False)
         if any(isinstance(fault, Intruded) for fault in active):
             self.power_cycle()

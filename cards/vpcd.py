@@ -21,12 +21,9 @@ OUT_SECONDS: Final = 0.6
 QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 HISTORICAL: Final = bytes.fromhex("8073c021c0")
 """Historical bytes whose card capabilities say: extended lengths (ISO 7816-4, 12.1.1.9)."""
-
-
-def answer_to_reset() -> bytes:
-    """Return the ATR of a contactless card: T=1, and extended lengths."""
-    after_ts = bytes([0x80 | len(HISTORICAL), 0x80, 0x01]) + HISTORICAL
-    return b"\x3b" + after_ts + bytes([reduce(xor, after_ts)])
+AFTER_TS: Final = bytes([0x80 | len(HISTORICAL), 0x80, 0x01]) + HISTORICAL
+ATR: Final = b"\x3b" + AFTER_TS + bytes([reduce(xor, AFTER_TS)])
+"""That of a contactless card: T=1, and extended lengths."""
 
 
 class VirtualReader:
@@ -37,28 +34,15 @@ class VirtualReader:
     """
 
     def __init__(
-        self,
-        port: int,
-        connect: Callable[[], CardTransport],
-        present: Callable[[], bool] = lambda: True,
+        self, port: int, connect: Callable[[], CardTransport], present: Callable[[], bool]
     ) -> None:
         """Serve what `connect` opens at vpcd's port on this machine, from now until `close`."""
         self._port = port
         self._connect = connect
         self._present = present
-        self._wanted = threading.Event()
-        self._wanted.set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"vpcd {port}", daemon=True)
         self._thread.start()
-
-    def eject(self) -> None:
-        """Take the card out of the reader."""
-        self._wanted.clear()
-
-    def insert(self) -> None:
-        """Put the card into the reader."""
-        self._wanted.set()
 
     def close(self) -> None:
         """Take the card out and stop."""
@@ -73,7 +57,7 @@ class VirtualReader:
             self._ended.wait(PATIENCE)
 
     def _is_in(self) -> bool:
-        return self._wanted.is_set() and self._present() and not self._ended.is_set()
+        return self._present() and not self._ended.is_set()
 
     def _insertion(self) -> None:
         """Serve the card until it is taken out, or fails."""
@@ -147,7 +131,7 @@ def _answer(card: CardTransport, message: bytes) -> bytes | None:
             return card.transmit(message)  # the reader itself reset the card, and nobody knows
     asked = message[0]
     if asked == ANSWER_TO_RESET:
-        return answer_to_reset()
+        return ATR
     if asked in {POWER_ON, RESET} and isinstance(card, PowerCycler):
         card.power_cycle()
     return None

@@ -372,12 +372,6 @@ CBC_HANDLERS: dict[int, Handler] = (
     }
 )
 CCM_HANDLERS: dict[int, Handler] = HANDLERS | emulator_keys.SINCE_4
-BEFORE_INIT: dict[int, Handler] = {
-    Ins.IDENTIFY: identify,
-    Ins.INIT: _initialise,
-}
-IN_CLEAR: dict[int, Handler] = {
-    Ins.OPEN: open_paired,
-    Ins.PAIR: pair,
-}
+BEFORE_INIT: dict[int, Handler] = {Ins.IDENTIFY: identify, Ins.INIT: _initialise}
+IN_CLEAR: dict[int, Handler] = {Ins.OPEN: open_paired, Ins.PAIR: pair}
 VARIANTS: Mapping[str, Callable[[str], KeycardEmulator]] = {"uncertified": uncertified}

@@ -5,7 +5,6 @@ but bears no code, so what it says is believed only where a signature inside of 
 """
 
 import secrets
-from collections.abc import Callable
 
 from coincurve import PrivateKey, PublicKey
 from cryptography.hazmat.primitives import padding
@@ -20,19 +19,16 @@ INNER_MAX = 207
 class HostChannel:
     """The host's end: frames commands, opens answers, counts both."""
 
-    def __init__(
-        self, keys: ChannelKeys, random: Callable[[int], bytes] = secrets.token_bytes
-    ) -> None:
+    def __init__(self, keys: ChannelKeys) -> None:
         """Begin at counter 1, as the card expects."""
         self._keys = keys
-        self._random = random
         self._counter = 1
 
     def wrap(self, inner: bytes) -> bytes:
         """Return the frame around a command APDU; raises ValueError where it is too long."""
         if len(inner) > INNER_MAX:
             raise ValueError(f"a frame holds {INNER_MAX} bytes, not {len(inner)}")
-        iv = self._random(IV_RANDOM) + self._counter.to_bytes(4)
+        iv = secrets.token_bytes(IV_RANDOM) + self._counter.to_bytes(4)
         self._counter += 2
         ciphertext = self._keys.encrypt(iv, inner)
         mac = self._keys.mac(iv, ciphertext)

@@ -11,13 +11,7 @@ from cards.apdu import Command, Response
 from cards.emulation import Emulator, Refusal, kept, random_key
 from cards.errors import NotSupported, ProtocolError
 from cards.tapsigner import AID, NAME, emulator_keys
-from cards.tapsigner.emulator_memory import (
-    Arguments,
-    CallRefused,
-    Card,
-    Flash,
-    revived,
-)
+from cards.tapsigner.emulator_memory import Arguments, CallRefused, Card, Flash, revived
 from cards.tapsigner.roots import TEST_BATCH_KEY, TEST_ROOT_KEY
 from cards.tapsigner.wire import (
     CLA,

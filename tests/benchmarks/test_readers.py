@@ -63,7 +63,7 @@ def on_the_table(subject: Subject) -> EmulatedCard:
 
 def serve(port: int, subject: Subject) -> None:
     """Be a card in a virtual reader, in a process of its own, until it is ended."""
-    VirtualReader(port, on_the_table(subject).insert)._thread.join()
+    VirtualReader(port, on_the_table(subject).insert, lambda: True)._thread.join()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from cards.faults import (
     Faulty,
     Flipped,
     Forced,
-    Listed,
     Oversized,
     Torn,
     Truncated,
@@ -25,6 +24,7 @@ from cards.faults import (
     words_of,
 )
 from cards.transport import exchange
+from tests.listed_faults import Listed
 
 FIRST = bytes.fromhex("00a40400")
 OTHER = bytes.fromhex("0020000000")
@@ -171,9 +171,10 @@ def test_a_fault_that_has_happened_waits_no_more() -> None:
     assert met((Torn(1, executed=True, ins=0),), b"") == ((), (Torn(1, executed=True, ins=0),))
 
 
-def test_a_delay_is_slept_at_every_command(chip: Counter) -> None:
+def test_a_delay_is_slept_at_every_command(chip: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    faulty = Faulty(EmulatedTransport(chip), Listed(Delayed(250)), slept.append)
+    monkeypatch.setattr("cards.faults.time.sleep", slept.append)
+    faulty = Faulty(EmulatedTransport(chip), Listed(Delayed(250)))
     for _ in range(2):
         faulty.transmit(FIRST)
     assert slept == [0.25, 0.25]

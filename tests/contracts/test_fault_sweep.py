@@ -17,7 +17,6 @@ from cards.faults import (
     Faulty,
     Flipped,
     Forced,
-    Listed,
     Oversized,
     Torn,
     Truncated,
@@ -43,6 +42,7 @@ from tests.contracts.subjects import (
     every_way,
 )
 from tests.contracts.wires import Wire
+from tests.listed_faults import Listed
 from tests.sampled import in_turn, sampled
 
 pytestmark = pytest.mark.usefixtures("luck")
@@ -214,11 +214,12 @@ def test_every_fault_at_every_command(subject: Subject, known: bool, every: int)
     assert points > 100 // every
 
 
-def test_a_slow_card_is_waited_for(subject: Subject) -> None:
+def test_a_slow_card_is_waited_for(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = owner(subject, known=False)().session()
     slept: list[float] = []
     told, wire = Told(), Wire(subject.ready())
-    session = subject.family.open(Faulty(wire, Listed(Delayed(300)), slept.append), Surroundings())
+    monkeypatch.setattr("cards.faults.time.sleep", slept.append)
+    session = subject.family.open(Faulty(wire, Listed(Delayed(300))), Surroundings())
     told.ask(session, prove=True)
     session.close()
     believed_nothing_wrong(subject, told, expected)

@@ -8,6 +8,7 @@ it was.
 import contextlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,21 @@ def service() -> Iterator[Service]:
         yield running
 
 
+class ReaderInHand(VirtualReader):
+    """A virtual reader whose card a test takes out and puts back."""
+
+    def __init__(self, port: int, connect: Callable[[], CardTransport]) -> None:
+        self._in = threading.Event()
+        self._in.set()
+        super().__init__(port, connect, self._in.is_set)
+
+    def eject(self) -> None:
+        self._in.clear()
+
+    def insert(self) -> None:
+        self._in.set()
+
+
 @pytest.fixture
 def put(service: Service) -> Iterator[Put]:
     with contextlib.ExitStack() as inside:
@@ -55,7 +71,7 @@ def put(service: Service) -> Iterator[Put]:
             wait_until_empty([NAMES[number]])
             name = f"{NAMES[number]} 00 00"
             for _ in range(TRIES):  # a virtual reader at times misses that its card was put in
-                reader = VirtualReader(service.ports[NAMES[number]], connect)
+                reader = ReaderInHand(service.ports[NAMES[number]], connect)
                 inside.callback(reader.close)
                 insert.readers[number] = reader
                 if pcsc.arrival(name, pcsc.ANY_CARD, SECONDS / TRIES) is not None:

@@ -6,8 +6,9 @@ import pytest
 
 from cards.emulation import open_card
 from cards.family import families
-from cards.faults import Fault, Faulty, Flipped, Forced, Listed, Oversized, Torn, Truncated
+from cards.faults import Fault, Faulty, Flipped, Forced, Oversized, Torn, Truncated
 from cards.transport import CardTransport
+from tests.listed_faults import Listed
 from tests.program import PIN, UNPROVED, Asked
 from tests.readers.conftest import Put, reader
 
