@@ -362,15 +362,13 @@ def personalise(card: Card, request: Request) -> bytes:
 
 
 HANDLERS: dict[int, Handler] = emulator_memory.HANDLERS | emulator_keys.HANDLERS
-CBC_HANDLERS: dict[int, Handler] = (
-    HANDLERS
-    | emulator_keys.BEFORE_4
-    | {
-        Ins.MUTUALLY_AUTHENTICATE: mutually_authenticate,
-        Ins.UNPAIR: unpair,
-        Ins.IDENTIFY: identify,
-    }
-)
+CBC_HANDLERS: dict[int, Handler] = {
+    **HANDLERS,
+    **emulator_keys.BEFORE_4,
+    Ins.MUTUALLY_AUTHENTICATE: mutually_authenticate,
+    Ins.UNPAIR: unpair,
+    Ins.IDENTIFY: identify,
+}
 CCM_HANDLERS: dict[int, Handler] = HANDLERS | emulator_keys.SINCE_4
 BEFORE_INIT: dict[int, Handler] = {Ins.IDENTIFY: identify, Ins.INIT: _initialise}
 IN_CLEAR: dict[int, Handler] = {Ins.OPEN: open_paired, Ins.PAIR: pair}

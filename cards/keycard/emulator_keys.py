@@ -288,10 +288,7 @@ HANDLERS: dict[int, Handler] = {
     Ins.STORE_DATA: store_data,
     Ins.GET_DATA: fetch_data,
 }
-BEFORE_4: dict[int, Handler] = {
-    Ins.DERIVE_KEY: derive_key,
-    Ins.SET_PINLESS_PATH: set_pinless_path,
-}
+BEFORE_4: dict[int, Handler] = {Ins.DERIVE_KEY: derive_key, Ins.SET_PINLESS_PATH: set_pinless_path}
 SINCE_4: dict[int, Handler] = {
     Ins.GET_CHALLENGE: draw_challenge,
     Ins.EXPORT_BIP85: export_bip85,

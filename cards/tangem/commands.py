@@ -66,18 +66,13 @@ def read_wallets(access: Access, received: int) -> Command:
 
 def read_key(access: Access, index: int, path: Path) -> Command:
     """READ public key and chain code at a path below a slot's key."""
-    return _command(
-        Ins.READ,
-        [*_names(access), (Tag.MODE, bytes((READ_WALLET,))), *_place(index, path)],
-    )
+    items = [*_names(access), (Tag.MODE, bytes((READ_WALLET,))), *_place(index, path)]
+    return _command(Ins.READ, items)
 
 
 def sign(access: Access, index: int, path: Path, *, digests: Sequence[bytes]) -> Command:
     """SIGN digests of 32 bytes by the key at one path."""
-    items = [
-        (Tag.DIGEST_SIZE, bytes((len(digests[0]),))),
-        (Tag.DIGESTS, b"".join(digests)),
-    ]
+    items = [(Tag.DIGEST_SIZE, bytes((len(digests[0]),))), (Tag.DIGESTS, b"".join(digests))]
     return _command(Ins.SIGN, [*items, *_both(access), *_place(index, path)])
 
 

@@ -74,13 +74,7 @@ FREE_TRIES = 6
 LONGEST_TRY = 45
 UID_APDU = bytes.fromhex("FFCA0000")
 INS_SELECT = 0xA4
-WANT_PASSCODE = {
-    Ins.CREATE_WALLET,
-    Ins.SIGN,
-    Ins.PURGE_WALLET,
-    Ins.SET_PIN,
-    Ins.BACKUP_RESET,
-}
+WANT_PASSCODE = {Ins.CREATE_WALLET, Ins.SIGN, Ins.PURGE_WALLET, Ins.SET_PIN, Ins.BACKUP_RESET}
 """Delayed, too, while there is no code."""
 
 

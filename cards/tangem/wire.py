@@ -280,10 +280,9 @@ class Fields(NamedTuple):
     def number(self, tag: int, most: int = WORD) -> int | None:
         """Return a number of any width, or None; raises ProtocolError where it is beyond `most`."""
         value = self.find(tag)
-        found = None if value is None else int.from_bytes(value)
-        if value is not None and found is not None and found > most:
+        if value is not None and int.from_bytes(value) > most:
             raise ProtocolError(f"tag {tag:02X} holds {len(value)} bytes, a number beyond {most}")
-        return found
+        return None if value is None else int.from_bytes(value)
 
     def text(self, tag: int) -> str:
         """Return a text without its closing zero; raises ProtocolError."""
