@@ -130,7 +130,8 @@ def list_copies(context: Context, vault: VaultName) -> Result:
     context.freshen(vault)
     with context.book.begin() as db:
         found = descriptor_copies.listed(db, vault)
-        old = stale_letters(db, vault_book.vault_named(db, vault))
+        stale = stale_letters(db, vault_book.vault_named(db, vault))
+        old = {each.subjects[0] for each in stale}
     rows = [
         (
             f.copy,

@@ -277,21 +277,8 @@ def _counted(
         address=address,
         drill=_open_drill(db, vault, now),
         undrilled=tuple(undrilled),
-        due=(*facts.due, *_stale(db, vault)),
+        due=(*facts.due, *stale_letters(db, vault)),
     )
-
-
-def _stale(db: Session, vault: "Vault") -> Iterator[Notice]:
-    """Yield the letters that tell a date which is no longer right."""
-    for copy in stale_letters(db, vault):
-        yield Notice(
-            "letter_stale",
-            Severity.WARNING,
-            f"the letter of {copy} tells a date that is no longer right: coins have moved",
-            f"print it again and put it in the old one's place: cardquorum kit {vault.name} "
-            "--out DIR --location LOCATION",
-            (copy, f"vault:{vault.name}"),
-        )
 
 
 def _open_drill(db: Session, vault: "Vault", now: datetime) -> str | None:

@@ -3,10 +3,13 @@
 The letter is right until the coins it went by have moved; a wait for a height never changes.
 """
 
+from collections.abc import Iterator
+
 from sqlalchemy.orm import Session
 
 from coordinator.custody import log as custody_log
 from coordinator.home.stored_policies import stored_policy
+from coordinator.notices import Notice, Severity
 from coordinator.wallet.branches import opening
 from storage import chain as chain_book
 from storage import descriptors as copy_book
@@ -27,15 +30,20 @@ def told_block(db: Session, vault: Vault) -> int | None:
     return min(found, default=None)
 
 
-def stale_letters(db: Session, vault: Vault) -> list[str]:
-    """Return the copies, as kind:name, whose letter tells another block than is true by now."""
+def stale_letters(db: Session, vault: Vault) -> Iterator[Notice]:
+    """Yield the letters that tell another block than is true by now; first of subjects the copy."""
     if not vault.recoveries:
-        return []
+        return
     true = told_block(db, vault)
-    return [
-        custody_log.item_name(copy.item)
-        for copy in copy_book.copies_of(db, vault)
-        if copy.told_block is not None
-        and copy.told_block != true
-        and custody_log.where_is(db, copy.item).gone is None
-    ]
+    for copy in copy_book.copies_of(db, vault):
+        stale = copy.told_block is not None and copy.told_block != true
+        if stale and custody_log.where_is(db, copy.item).gone is None:
+            name = custody_log.item_name(copy.item)
+            yield Notice(
+                "letter_stale",
+                Severity.WARNING,
+                f"the letter of {name} tells a date that is no longer right: coins have moved",
+                f"print it again and put it in the old one's place: cardquorum kit {vault.name} "
+                "--out DIR --location LOCATION",
+                (name, f"vault:{vault.name}"),
+            )

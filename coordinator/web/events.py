@@ -1,13 +1,24 @@
-"""What has changed, by name and number alone: browsers ask for it again, nothing else is sent."""
+"""What has changed, by name and number alone: browsers ask for it again, nothing else is sent.
+
+What others change in the home's database is told, too.
+"""
 
 import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Final
+
+from coordinator.errors import CoordinatorError
+from coordinator.workspace.opened_home import OpenedHome
+from storage.changes import Changes
+from storage.errors import StorageError
 
 SLICE: Final = 1.0
 """How often a stream that has nothing to say looks whether its window is still open."""
+HOME_SECONDS: Final = 1.0
+JOIN_SECONDS: Final = 3.0
 CARDS: Final = "cards"
 TASK: Final = "task"
 HOME: Final = "home"
@@ -69,3 +80,32 @@ class Bulletin:
         finally:
             with self._lock:
                 self._wake.discard(wake)
+
+
+class HomeWatch:
+    """Waits for hints in a thread of its own; what the database did not take is delivered."""
+
+    def __init__(self, opened: OpenedHome, bulletin: Bulletin) -> None:
+        """Watch the database of this home."""
+        self._opened = opened
+        self._bulletin = bulletin
+        self._changes = Changes(opened.database)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End."""
+        self._ended.set()
+        self._changes.close()
+        self._thread.join(JOIN_SECONDS)
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            if self._changes.wait(HOME_SECONDS):
+                with suppress(StorageError, CoordinatorError, OSError):
+                    self._opened.deliver()  # else it stays kept, and is said where things stand
+                self._bulletin.post(HOME)

@@ -26,8 +26,7 @@ from coordinator.web.access import LINK_SECONDS, Windows
 from coordinator.web.app import application
 from coordinator.web.context import Context, identity_of
 from coordinator.web.error_hints import Advice, explained
-from coordinator.web.events import Bulletin
-from coordinator.web.home_watch import HomeWatch
+from coordinator.web.events import Bulletin, HomeWatch
 from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.request_checks import ADDRESS, ENTER, LINK
 from coordinator.web.tasks import Failure, Tasks

@@ -1,6 +1,5 @@
 """Today: how things stand in one sentence, what to do next, what the vaults hold."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -48,6 +47,9 @@ def show(visit: Visit) -> Answer:
 
     with context.asking():
         seen = standing.status(context.home, context.reading, chain)
+    with context.reading.begin() as db:
+        last = {each.name: chain_book.last_sync(db, each) for each in vault_book.all_vaults(db)}
+    looked = {name: known.at for name, known in last.items() if known is not None}
     first = next((step for step in seen.next if step.severity is not Severity.INFO), None)
     first = first or next(iter(seen.next), None)
     said = {
@@ -56,7 +58,7 @@ def show(visit: Visit) -> Answer:
         "first": first,
         "later": [step for step in seen.next if step is not first][:LATER_SHOWN],
         "more": max(len(seen.next) - 1 - LATER_SHOWN, 0),
-        "money": _money(visit, seen),
+        "money": [Money(name, owned, looked.get(name)) for name, owned in seen.vaults],
         "payments": [(each, _said(each)) for each in seen.ceremonies],
         "unreachable": unreachable,
         "reasons": [each for each in arrival.TOLD.items() if each[0] is not arrival.Reason.NEW],
@@ -75,14 +77,6 @@ def verdict(seen: Status) -> Verdict:
     if seen.safe:
         return Verdict("good", "All is well. Nothing is in danger, and nothing waits for you.")
     return Verdict("info", "Nothing is in danger. Your vault is not finished yet.")
-
-
-def _money(visit: Visit, seen: Status) -> Sequence[Money]:
-    with visit.context.reading.begin() as db:
-        vaults = vault_book.all_vaults(db)
-        last = {vault.name: chain_book.last_sync(db, vault) for vault in vaults}
-    times = {name: known.at for name, known in last.items() if known is not None}
-    return [Money(name, owned, times.get(name)) for name, owned in seen.vaults]
 
 
 def _said(payment: Standing) -> str:
