@@ -40,6 +40,7 @@ KINDS = {
     "p2pk": b"\x21" + KEY + b"\xac",
     "p2pk of a long key": b"\x41" + LONG_KEY + b"\xac",
     "p2pk of no key": b"\x21\x05" + bytes(32) + b"\xac",
+    "p2pk of a key not pushed": b"\x20" + KEY + b"\xac",
     "multisig 1 of 3": bare(1, [KEY] * 3),
     "multisig 3 of 3, one key long": bare(3, [KEY, LONG_KEY, KEY]),
     "multisig 1 of 4": bare(1, [KEY] * 4),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from embit.script import Script
 
 from psbt import codec, consensus, fields, outline
 from psbt.address import format_address
@@ -151,6 +152,14 @@ def test_the_id_is_known_before_it_is_signed_but_for_legacy_scripts(vault: SoftV
     final = parse_transaction(extract(finalize(signed(vault, psbt, 0, 2), vault.policy)))
     assert (codec.txid(psbt) == final.txid) == (vault.policy.script != "sh")
     assert codec.txid(finalize(signed(vault, psbt, 0, 2), vault.policy)) == final.txid
+
+
+def test_the_id_of_a_final_input_is_that_of_its_own_script_sig(vault: SoftVault) -> None:
+    psbt = codec.copy(spend(vault))
+    psbt.inputs[0].final_scriptsig = Script(b"\x51")
+    ids = {codec.txid(psbt)}
+    psbt.inputs[0].redeem_script = None
+    assert {codec.txid(psbt)} == ids
 
 
 def test_signatures_come_back_in_every_form(vault: SoftVault) -> None:

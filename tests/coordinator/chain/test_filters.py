@@ -111,6 +111,26 @@ def test_what_the_peer_has_is_sent_again_at_once(chain: RegtestChain, tmp_path: 
     assert len((tmp_path / "client" / "p2p.sent").read_text().split()) == 1
 
 
+def test_the_networks_peers_ask_no_more_for_what_they_had_from_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from coordinator.chain.bdk.filters import FilterPeers  # noqa: PLC0415 -- needs BDK
+
+    answers = iter([True, False])
+
+    def run(*_: object) -> None:
+        if not next(answers, False):
+            raise ChainUnreachable("nobody wants it")
+
+    monkeypatch.setattr(FilterPeers, "_run", run)
+    source = open_chain("p2p:", tmp_path / "client", "regtest")
+    other = open_chain("p2p:", tmp_path / "other", "regtest")
+    assert source.broadcast(RAW) == source.broadcast(RAW)
+    with pytest.raises(ChainUnreachable, match="nobody wants it"):
+        other.broadcast(RAW)
+    assert not (tmp_path / "other" / "p2p.sent").exists()
+
+
 def test_a_peer_that_takes_no_transactions_says_so(chain: RegtestChain, tmp_path: Path) -> None:
     with peers.serve(chain) as peer:
         peer.relays = False
