@@ -58,7 +58,7 @@ def identity_of(home: Home) -> HomeIdentity | None:
 def unused(folder: Path, stem: str, *, what: str, suffix: str = "") -> Path:
     """Return a path in a folder, made where there is none, that nothing was written to yet.
 
-    Raises UsageError where there are too many of `what` is written there.
+    Raises UsageError, which calls them `what`, where there are too many.
     """
     make_folder(folder)
     for each in (stem, *(f"{stem}-{number}" for number in range(2, FILES_MAX))):
