@@ -101,9 +101,8 @@ def account_outputs(message: ur.Message) -> list[tuple[str | None, UrKey]]:
     told = master.to_bytes(4, "big") if master else None
     outputs: list[tuple[str | None, UrKey]] = []
     for script, key in _account_keys(listed):
-        leaves_out_master = key.fingerprint is None and key.key.depth > 0
         whole = key._replace(fingerprint=told, path=key.steps)
-        outputs.append((script, whole if told is not None and leaves_out_master else key))
+        outputs.append((script, whole if key.fingerprint is None and told is not None else key))
     return outputs
 
 

@@ -47,3 +47,10 @@ def test_the_line_that_is_wrong_is_named(line: str, told: str) -> None:
     with pytest.raises(UsageError) as refused:
         read('{"type": "tx", "ref": "x"}\n' + line)
     assert str(refused.value).startswith(told)
+
+
+def test_a_label_has_its_bound() -> None:
+    line = '{"type": "tx", "ref": "x", "label": "%s"}'
+    assert read(line % ("x" * 4_096))[0][0].label == "x" * 4_096
+    with pytest.raises(UsageError, match="line 1: its label has more than 4096 characters"):
+        read(line % ("x" * 4_097))

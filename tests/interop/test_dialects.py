@@ -278,3 +278,9 @@ def test_a_policy_without_its_template_or_keys_is_refused_by_what_it_lacks(
 ) -> None:
     with pytest.raises(PolicyError, match=missing):
         read_text(text, HERE, Given(format=wanted))
+
+
+@pytest.mark.parametrize("text", ['["a", [1], [2]]', '["a", [1], 2, {}]', '[["a"], [1], [2], {}]'])
+def test_a_list_is_a_coldcards_setting_only_in_its_shape(text: str) -> None:
+    with pytest.raises(PolicyError, match="no wallet format known here; it holds a list"):
+        read_text(text, HERE)

@@ -67,3 +67,16 @@ def test_a_backup_lies_with_what_opens_it(opener: object, subject: str) -> None:
     for other in (beside, elsewhere, gone):
         assert "backup_with_key" not in found(key("a", file, other), *GOOD[1:])
     assert "backup_with_key" not in found(key("a", opener, beside), *GOOD[1:])
+
+
+def test_cards_of_one_set_lie_together_where_there_are_two() -> None:
+    def lying(*places: str) -> dict[str, Notice]:
+        cards = (carrier(f"t{n}", place, siblings=1) for n, place in enumerate(places))
+        return found(key("a", *cards), *GOOD[1:])
+
+    assert "siblings_together" not in lying("attic", "cellar")
+    told = lying("attic", "attic")["siblings_together"]
+    assert (told.severity, told.subjects) == (
+        Severity.DANGER,
+        ("location:attic", "card:t0", "card:t1"),
+    )

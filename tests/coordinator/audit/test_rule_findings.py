@@ -57,3 +57,9 @@ def test_what_is_to_be_looked_at_is_checked_where_it_can_be() -> None:
         "look at it and run: cardquorum card check a",
         "look at it and run: cardquorum custody record plate:p seen",
     ]
+
+
+def test_what_is_overdue_is_told_since_it_was_done_last() -> None:
+    drilled = NOW - DRILL_INTERVAL - SECOND
+    found = told(vault(*GOOD, created_at=drilled - DRILL_INTERVAL, drilled_at=drilled))
+    assert "was last drilled 365 days ago" in found["drill_overdue"].message

@@ -1,5 +1,7 @@
 """An audit comes to one sentence, and to a table of what a loss or a theft takes."""
 
+from dataclasses import replace
+
 import pytest
 
 from coordinator import clock
@@ -72,3 +74,9 @@ def test_the_table_names_the_smallest_of_each_kind() -> None:
     [first, *_] = least_sets(answered(FACTS, NOTHING))
     assert first.kind == "location"
     assert first.loss == first.theft == "2: bank and friend (3 ways)"
+
+
+def test_an_audit_names_what_an_address_is_refused_for_unless_the_vault_was_replaced() -> None:
+    facts = vault(*(each._replace(verified=None) for each in GOOD))
+    assert [each.code for each in answered(facts, NOTHING).dangers] == ["keys_unproved"]
+    assert answered(replace(facts, replaced=True), NOTHING).dangers == []
