@@ -6,8 +6,8 @@ import pytest
 
 from cards.apdu import SW_OK, Command, Form, Response, select
 from cards.errors import ProtocolError, StatusWordError
+from cards.replay import ReplayTransport, Step
 from cards.transport import exchange, transmit
-from tests.replay import ReplayTransport, Step
 
 HEADER = bytes((0x80, 0xCA, 1, 2))
 

@@ -4,8 +4,8 @@ import pytest
 
 from cards.apdu import Command
 from cards.errors import CardRemoved, ProtocolError
+from cards.replay import POWER_CYCLE, ReplayTransport, Step
 from cards.transport import PowerCycler, exchange
-from tests.replay import POWER_CYCLE, ReplayTransport, Step
 
 STATUS, STATUS_ANSWER = bytes.fromhex("b03c000000"), bytes.fromhex("01029000")
 PIN_TRY, REFUSED = bytes.fromhex("b042000006313233343536"), bytes.fromhex("63c4")
