@@ -127,29 +127,22 @@ def _place(moment: float, moments: Sequence[float], edges: Sequence[int]) -> int
 
 def _lines(period: Period, least: LeastThen, room: int) -> Iterator[Line]:
     """Yield the lines of a period's box: who can spend, what cannot be lost, what a thief needs."""
+    texts: list[tuple[str, str]] = []
+    for each in period.ways:
+        opens = "is open" if period.start.now else "opens"
+        name = each.branch if each.branch == PRIMARY else f"{each.branch} {opens}"
+        texts += [("name", name), ("note", each.keys)]
+    if period.start.block:
+        texts.append(("note", period.start.block))
+    texts += [("about", OVER_TIME[2]), ("note", least.loss)]
+    texts += [("about", OVER_TIME[3]), ("fewer" if least.fewer else "note", least.theft)]
     y = TOP + MARGIN - 4
-    for style, text in _texts(period, least):
+    for style, text in texts:
         for part in wrap(text, room):
             y += LINE_HEIGHT
             yield Line(shortened(part, room), style, y)
 
 
-def _texts(period: Period, least: LeastThen) -> Iterator[tuple[str, str]]:
-    for each in period.ways:
-        opens = "is open" if period.start.now else "opens"
-        yield "name", each.branch if each.branch == PRIMARY else f"{each.branch} {opens}"
-        yield "note", each.keys
-    if period.start.block:
-        yield "note", period.start.block
-    yield from (("about", OVER_TIME[2]), ("note", least.loss))
-    yield from (("about", OVER_TIME[3]), ("fewer" if least.fewer else "note", least.theft))
-
-
 def _said(period: Period, least: LeastThen) -> Told:
-    return Told(
-        period.start.about,
-        [
-            *period.told,
-            *(f"{head} {text}" for head, text in zip(OVER_TIME[2:], least[2:], strict=True)),
-        ],
-    )
+    costs = (f"{head} {text}" for head, text in zip(OVER_TIME[2:], least[2:], strict=True))
+    return Told(period.start.about, [*period.told, *costs])
