@@ -53,7 +53,6 @@ class EmulatedTransport:
     """A reader with an emulated card on it."""
 
     def __init__(self, chip: Chip) -> None:
-        """Give the card power."""
         self._chip: Chip | None = chip
         chip.power_on()
 
@@ -93,7 +92,6 @@ class Refusal(Exception):
     """A command ends with this status word, and hardly ever with data."""
 
     def __init__(self, sw: int, data: bytes = b"") -> None:
-        """Keep the status word and the data."""
         self.sw = sw
         self.data = data
         super().__init__(f"{sw:04X}")
@@ -111,7 +109,6 @@ class Emulator(Generic[FlashT, CardT]):
         powered: Callable[[FlashT], CardT],
         answered: Callable[[CardT, bytes], Response],
     ) -> None:
-        """Keep the flash."""
         self.flash = flash
         self._powered = powered
         self._answered = answered

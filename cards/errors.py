@@ -38,7 +38,6 @@ class CardReset(TransportError):
     """
 
     def __init__(self, what: str, *, sent: bool = True) -> None:
-        """Keep whether the card may have carried the command out."""
         self.sent = sent
         super().__init__(what)
 
@@ -54,7 +53,6 @@ class OutOfReach(TransportError):
     """
 
     def __init__(self, what: str, remedy: str, *, may_end_by_itself: bool = False) -> None:
-        """Keep what is to be done."""
         self.remedy = remedy
         self.may_end_by_itself = may_end_by_itself
         super().__init__(what)
@@ -76,7 +74,6 @@ class StatusWordError(CardError):
     """The card refused a command with a status word nobody was waiting for."""
 
     def __init__(self, sw: int, ins: int) -> None:
-        """Keep the status word and the instruction it answered."""
         self.sw = sw
         self.ins = ins
         super().__init__(f"the card answered {sw:04X} to instruction {ins:02X}")
@@ -92,7 +89,6 @@ class PinIncorrect(CardError):
     _code = "PIN"
 
     def __init__(self, attempts_left: int | None) -> None:
-        """Keep how many attempts the card still allows."""
         self.attempts_left = attempts_left
         left = f"attempts: {attempts_left} left"
         if attempts_left is None:
@@ -139,7 +135,6 @@ class NotSupported(CardError):
     """This card cannot do that."""
 
     def __init__(self, family: str, what: str) -> None:
-        """Keep the family and what was asked of it."""
         self.family = family
         self.what = what
         super().__init__(f"this {family} card does not support {what}")
@@ -149,7 +144,6 @@ class PinNotBlocked(NotSupported):
     """The card takes its PUK only once its PIN is blocked."""
 
     def __init__(self, family: str) -> None:
-        """Keep the family."""
         super().__init__(family, "its PUK while the PIN is not blocked")
 
 
@@ -178,7 +172,6 @@ class NotGenuine(CardError):
     """The card failed its maker's proof of genuineness."""
 
     def __init__(self, reason: str) -> None:
-        """Keep what did not hold."""
         self.reason = reason
         super().__init__(f"the card is not genuine: {reason}")
 
@@ -190,7 +183,6 @@ class PairingRefused(CardError):
     """
 
     def __init__(self, card_id: str) -> None:
-        """Keep which card it claims to be."""
         self.card_id = card_id
         self.codes = (PAIRING_REFUSED,)
         super().__init__(f"card {card_id[:16]} {PAIRING_DANGER}")

@@ -43,7 +43,6 @@ class TransientMemory:
     """A card memory that lasts as long as the process."""
 
     def __init__(self) -> None:
-        """Begin with nothing kept."""
         self._kept: dict[str, bytes] = {}
 
     def read(self, card_id: str) -> bytes | None:

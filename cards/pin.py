@@ -14,7 +14,6 @@ class Secret:
     """
 
     def __init__(self, value: bytes | bytearray) -> None:
-        """Copy the value into memory of our own."""
         self._value = bytearray(value)
 
     def reveal(self) -> bytes:
@@ -81,7 +80,6 @@ class KeptPin:
     """A copy of the PIN that a card has accepted, for a login that gets lost; or none."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self.value: Pin | None = None
 
     def keep(self, pin: Pin) -> None:

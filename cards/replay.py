@@ -23,7 +23,6 @@ class ReplayTransport:
     """A recording on a reader."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
-        """Rewind to the first step."""
         self._steps = tuple(steps)
         self._next = 0
         self._closed = False

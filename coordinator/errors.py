@@ -44,7 +44,6 @@ class SettingsError(CoordinatorError):
     """The home is missing, exists already, or says something that cannot be."""
 
     def __init__(self, what: str, remedy: str = MAKE_A_HOME) -> None:
-        """Keep what to do about it."""
         self.remedy = remedy
         super().__init__(what)
 
@@ -83,7 +82,6 @@ class ApprovalMismatch(CoordinatorError):
     """What is stored differs from what this home approved; nobody can accept that."""
 
     def __init__(self, what: str) -> None:
-        """Say what differs."""
         super().__init__(
             f"{what} differs from what this home approved: somebody changed the database"
         )
@@ -143,7 +141,6 @@ class LastAttempt(CoordinatorError):
     """The card allows one more PIN attempt only; it was not touched."""
 
     def __init__(self, label: str) -> None:
-        """Keep the card's label."""
         self.label = label
         super().__init__(f"card {label} allows one more PIN attempt; the PIN was not presented")
 
@@ -152,7 +149,6 @@ class PinMissing(CoordinatorError):
     """A PIN, PUK or seed is needed and nobody gave it."""
 
     def __init__(self, label: str, kind: str = "pin") -> None:
-        """Keep the card's label and which secret is wanted."""
         self.label = label
         self.kind = kind
         super().__init__(f"the {kind} of card {label} was not given")
@@ -162,7 +158,6 @@ class PassphraseMissing(CoordinatorError):
     """A passphrase is to be set and nobody gave it."""
 
     def __init__(self, name: str) -> None:
-        """Keep what standard input calls it."""
         self.name = name
         super().__init__(f"no {name} was given")
 
@@ -171,7 +166,6 @@ class CardCannotSign(CoordinatorError):
     """A card carries a key of a policy whose scripts it cannot sign for."""
 
     def __init__(self, label: str, family: str, script: str) -> None:
-        """Keep the card's label, its family with the version, and the script type."""
         self.label = label
         self.family = family
         self.script = script
@@ -182,7 +176,6 @@ class LeafUnproved(CoordinatorError):
     """A key of a taproot vault is on no card that proved to sign for a leaf of it."""
 
     def __init__(self, who: str, path: str, command: str) -> None:
-        """Keep who cannot, the key's path, and the command that lets a card prove it."""
         self.who = who
         self.path = path
         self.command = command
@@ -195,7 +188,6 @@ class NotLooked(CoordinatorError):
     """Nobody looked for the vault's coins yet."""
 
     def __init__(self, vault: str, command: str) -> None:
-        """Keep the vault's name, and the command that looks for its coins."""
         self.vault = vault
         self.command = command
         super().__init__(f"vault {vault} was not looked for yet: what it holds is not known")
@@ -219,7 +211,6 @@ class CardNotEnrolled(CoordinatorError):
     """A card that may carry a key of the vault is not known here; `remedy` enrols it."""
 
     def __init__(self, what: str, remedy: str) -> None:
-        """Keep the command."""
         self.remedy = remedy
         super().__init__(what)
 
@@ -236,7 +227,6 @@ class ChainUnreachable(ChainError):
     """The chain source does not answer, another process holds it, or there is none."""
 
     def __init__(self, message: str, remedy: str = LOOK_AT_URL) -> None:
-        """Keep what mends it."""
         self.remedy = remedy
         super().__init__(message)
 
@@ -249,7 +239,6 @@ class TransactionRejected(ChainError):
     """The chain source refused a transaction or block."""
 
     def __init__(self, reason: str) -> None:
-        """Keep the reason in the words of Bitcoin Core."""
         self.reason = reason
         super().__init__(f"the transaction was rejected: {reason}")
 
@@ -266,7 +255,6 @@ class InsufficientFunds(psbt_errors.InsufficientFunds):
         ceremonies: Sequence[Mapping[str, object]],
         remedy: str,
     ) -> None:
-        """Keep the amounts, a sentence for each reason, who holds coins, and a remedy."""
         super().__init__(have_sats, need_sats)
         self.reasons = tuple(reasons)
         self.ceremonies = tuple(ceremonies)
@@ -278,7 +266,6 @@ class NotImportable(psbt_errors.PolicyError):
     """A file holds something else than a vault this program can keep."""
 
     def __init__(self, what: str, remedy: str) -> None:
-        """Keep what to do with it instead."""
         self.remedy = remedy
         super().__init__(what)
 
@@ -287,7 +274,6 @@ class VaultAltered(psbt_errors.PolicyError):
     """A vault's own rows contradict one another: somebody or something changed the database."""
 
     def __init__(self, vault: str, why: str) -> None:
-        """Keep which vault it is."""
         self.vault = vault
         super().__init__(why)
 
@@ -332,7 +318,6 @@ class SignatureUndelivered(CeremonyError):
     """A card signed, and the home keeps what it gave: the database did not take it."""
 
     def __init__(self, label: str, count: int, reason: str) -> None:
-        """Keep whose signatures, and how many."""
         self.label = label
         self.count = count
         super().__init__(

@@ -56,7 +56,6 @@ class SignaturesMissing(PsbtError):
     """The quorum is not there yet; counts are those of the poorest input."""
 
     def __init__(self, have: int, need: int) -> None:
-        """Keep how many signatures are there and how many are needed."""
         self.have = have
         self.need = need
         super().__init__(f"{have} of {need} signatures are there")
@@ -76,7 +75,6 @@ class ConsensusRejected(PsbtError):
     """A finished transaction that Bitcoin's rules refuse; `input_index` None is the whole of it."""
 
     def __init__(self, input_index: int | None, reason: str = "its script does not verify") -> None:
-        """Keep the input."""
         self.input_index = input_index
         where = "the transaction" if input_index is None else f"input {input_index}"
         super().__init__(f"{where} is refused by consensus: {reason}")

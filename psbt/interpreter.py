@@ -87,7 +87,6 @@ class Machine:
     """The stacks of one script, and which arms are run."""
 
     def __init__(self, stack: list[bytes], spending: Spending) -> None:
-        """Begin with the items of the witness."""
         self.stack = stack
         self.aside: list[bytes] = []
         self.arms: list[bool] = []

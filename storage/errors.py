@@ -20,7 +20,6 @@ class NotFound(StorageError):
     """Nothing of this kind has this name."""
 
     def __init__(self, kind: str, name: str) -> None:
-        """Keep what was looked for."""
         self.kind = kind
         self.name = name
         super().__init__(f"there is no {kind} {name}")
@@ -30,7 +29,6 @@ class AlreadyExists(StorageError):
     """Something of this kind has this name."""
 
     def __init__(self, kind: str, name: str) -> None:
-        """Keep what is there already."""
         self.kind = kind
         self.name = name
         super().__init__(f"{kind} {name} exists already")
@@ -55,7 +53,6 @@ class SchemaTooOld(StorageError):
     """The database was written by program 0.1.0, whose twelve versions are read no more."""
 
     def __init__(self, name: str, found: str) -> None:
-        """Keep the version found in the database of that name."""
         self.found = found
         super().__init__(
             f"{name} was written by cardquorum 0.1.0 (database version {found}), which this "
@@ -68,7 +65,6 @@ class SchemaTooNew(StorageError):
     """The database was written by a newer program."""
 
     def __init__(self, found: str, known: str) -> None:
-        """Keep the version found and the newest one known here."""
         self.found = found
         self.known = known
         super().__init__(f"the database has version {found}, this program knows up to {known}")
@@ -82,7 +78,6 @@ class DatabaseUnreachable(StorageError):
     """The server with the database cannot be reached, or ended the connection."""
 
     def __init__(self, name: str, reason: str) -> None:
-        """Keep which database it is."""
         self.name = name
         super().__init__(f"the database {name} cannot be reached: {reason}")
 
@@ -91,7 +86,6 @@ class CommitUnknown(DatabaseUnreachable):
     """The line was cut while something was stored, and nobody can ask whether it was."""
 
     def __init__(self, name: str) -> None:
-        """Keep which database it is."""
         super().__init__(name, "the line was cut, and whether the last change was kept is unknown")
 
 
@@ -99,7 +93,6 @@ class PasswordNeeded(StorageError):
     """The server with the database wants a password, or another one."""
 
     def __init__(self, name: str) -> None:
-        """Keep which database it is."""
         self.name = name
         super().__init__(f"the database {name} wants a password, and no right one was given")
 
@@ -124,7 +117,6 @@ class SealBroken(StorageError):
     """Something sealed is not what was sealed there."""
 
     def __init__(self, what: str) -> None:
-        """Keep the row it belongs to, as table and number."""
         self.what = what
         super().__init__(f"what is sealed of {what} was altered")
 
@@ -141,7 +133,6 @@ class ChainBroken(StorageError):
     """The custody book's chain of hashes does not hold."""
 
     def __init__(self, event_id: int) -> None:
-        """Keep the first event that is not what its hash says."""
         self.event_id = event_id
         super().__init__(f"the custody book's chain of hashes breaks at event {event_id}")
 
@@ -150,7 +141,6 @@ class StatementBroken(StorageError):
     """What an operator signed is not what is stored."""
 
     def __init__(self, number: int, what: str) -> None:
-        """Keep which statement it is, and what is wrong with it."""
         self.number = number
         self.what = what
         super().__init__(f"operators' statement {number} {what}: somebody changed the database")

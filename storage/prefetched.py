@@ -39,7 +39,6 @@ class Opening:
     image: bytes = b""
 
     def __init__(self, told_at: str, brought: Mapping[str, Rows]) -> None:
-        """Keep what came just now."""
         self.told_at, self.brought = told_at, brought
         self._at = time.monotonic()
 
@@ -62,7 +61,6 @@ class Snapshot:
         *,
         later: Sequence[str] = (),
     ) -> None:
-        """Keep what was brought."""
         self.brought, self.opening, self.later = dict(brought), opening, set(later)
         self.stale: set[str] = set()
         self.written = False

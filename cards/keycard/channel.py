@@ -54,7 +54,6 @@ class CbcChannel:
     """The channel of applets 3.x: the last MAC is the next initial vector."""
 
     def __init__(self, keys: CbcKeys, iv: bytes) -> None:
-        """Begin with the card's initial vector."""
         self._keys = keys
         self._iv = self._iv_before = iv
 

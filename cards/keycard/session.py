@@ -60,7 +60,6 @@ class KeycardSession:
     family = NAME
 
     def __init__(self, link: Link, roots: Roots) -> None:
-        """Begin with nothing derived and no PIN."""
         self._link = link
         self._roots = roots
         self._keys: dict[Path, bytes] = {}

@@ -45,7 +45,6 @@ class DerivationCache:
     """
 
     def __init__(self) -> None:
-        """Begin with a cache nobody knows."""
         self._kept: dict[bytes, bytes] = {}
 
     def must_wipe(self, path: Path) -> bool:
@@ -80,7 +79,6 @@ class SatochipSession:
     family = NAME
 
     def __init__(self, link: Link, roots: Roots, chip: str | None) -> None:
-        """Begin with nothing derived and no PIN."""
         self._link = link
         self._roots = roots
         self._chip = chip

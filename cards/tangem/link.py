@@ -42,7 +42,6 @@ class Link:
     """
 
     def __init__(self, transport: CardTransport, surroundings: Surroundings, clock: Time) -> None:
-        """Begin unencrypted."""
         self._disturbed = surroundings.disturbed
         self.transport: Final = transport
         self._paused = False

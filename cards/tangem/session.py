@@ -47,7 +47,6 @@ class Recognition:
     """What is kept of the chips that were unlocked here; a hint, held against the card later."""
 
     def __init__(self, memory: CardMemory) -> None:
-        """Use this memory."""
         self._memory = memory
 
     def keep(self, uid: bytes, identity: CardIdentity) -> None:

@@ -29,7 +29,6 @@ class CallRefused(Exception):
     """A command ends with this error code, which is an answer too."""
 
     def __init__(self, code: int, text: str) -> None:
-        """Keep the code and its text."""
         self.code = code
         self.text = text
         super().__init__(f"{code} {text}")

@@ -119,7 +119,6 @@ class TapsignerSession:
     family = NAME
 
     def __init__(self, link: Link, surroundings: Surroundings) -> None:
-        """Begin without a CVC and with nothing derived."""
         self._link = link
         self._progress = surroundings.progress
         self._roots: Roots = surroundings.roots.get(NAME) or ROOTS

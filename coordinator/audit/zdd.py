@@ -29,7 +29,6 @@ class Terms:
     """What is left of a part while elements are decided, each remainder under a key."""
 
     def __init__(self) -> None:
-        """Begin with no remainder."""
         self._terms: list[frozenset[int]] = []
         self._keys: dict[frozenset[int], int] = {}
         self._steps: dict[tuple[int, int, bool], frozenset[int] | None] = {}
@@ -61,7 +60,6 @@ class Diagram:
     """
 
     def __init__(self, sizes: Sequence[int], *, every: bool = False) -> None:
-        """Begin with no nodes but the two ends."""
         self._sizes = sizes
         self._every = every
         self._nodes = [(len(sizes), NONE, NONE), (len(sizes), EMPTY, EMPTY)]

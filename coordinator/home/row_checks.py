@@ -56,7 +56,6 @@ class LeftRows:
     """How operators left each row, by what statements call it, told in the order they were made."""
 
     def __init__(self, names: Mapping[bytes, str]) -> None:
-        """Keep the names of the operators known here, by key."""
         self._names = names
         self._left: dict[str, Statement] = {}
 

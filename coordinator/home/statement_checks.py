@@ -193,7 +193,6 @@ class _Rows:
     """The rows that operators sign, by act in the order they were added, and what was signed."""
 
     def __init__(self, db: Session) -> None:
-        """Read the rows."""
         ceremonies = sorted(ceremony_book.all_ceremonies(db), key=lambda each: each.id)
         vaults = sorted(vault_book.all_vaults(db), key=lambda each: each.id)
         self._ceremonies = {each.public_id: each for each in ceremonies}

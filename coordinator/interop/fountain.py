@@ -110,7 +110,6 @@ class Decoder:
     """Puts parts together, in any order, of one message."""
 
     def __init__(self) -> None:
-        """Begin without any part."""
         self._first: Part | None = None
         self._known: dict[int, bytes] = {}
         self._mixed: dict[frozenset[int], bytes] = {}

@@ -81,7 +81,6 @@ class Keeper:
     def __init__(
         self, home: Home, database: Database, record: Ceremony, *, together: bool = False
     ) -> None:
-        """Keep for a ceremony."""
         self._home, self._ceremony_id, self._record_id = home, record.public_id, record.id
         self._database, self._briefly = database, briefly(database)
         self._together, self._since = together, 0.0

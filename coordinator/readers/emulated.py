@@ -32,7 +32,6 @@ class FiledFaults:
     """The faults in a file, one a line; read again when the file has changed."""
 
     def __init__(self, card: Path) -> None:
-        """Keep them beside the card's file."""
         self._file = card.with_suffix(".faults")
         self._stamp = UNSEEN
         self._seen: Faults = ()

@@ -101,7 +101,6 @@ class RefusedPins:
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._lock = threading.Lock()
         self._pins: dict[str, list[Pin]] = {}
         self._lost: dict[str, int | None] = {}

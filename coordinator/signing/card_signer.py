@@ -47,7 +47,6 @@ class Stopped(CoordinatorError):
     """The person ended it."""
 
     def __init__(self) -> None:
-        """Say so."""
         super().__init__("it was stopped; what was signed is kept")
 
 
@@ -124,7 +123,6 @@ class CardSigner:
         stop: threading.Event,
         known: Known | None = None,
     ) -> None:
-        """Begin with nobody identified."""
         self._slot = slot
         self._person = person
         self._share_of = share_of

@@ -49,7 +49,6 @@ class WatchedScripts(Mapping[bytes, VaultScript]):
     """
 
     def __init__(self, policy: Policy, reach: Counts) -> None:
-        """Keep what is derived, and how much of it."""
         self.reach = reach
         self._policy = policy
 

@@ -68,7 +68,6 @@ class Following:
     """
 
     def __init__(self, chain: ChainSource, look: Look = Look()) -> None:  # noqa: B008 -- it is a value
-        """Keep what a person asks for besides what is new."""
         self.notes: list[str] = []
         # Read before the chain is asked: what comes meanwhile is news to the next sync.
         self._chain_state = chain.state() if isinstance(chain, StatedSource) else None

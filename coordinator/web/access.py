@@ -58,7 +58,6 @@ class Windows:
     """The windows of one running page, its links, and who waits for being let in."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
-        """Begin with nobody."""
         self._clock = clock
         self._lock = threading.Lock()
         self._links: dict[bytes, float] = {}

@@ -27,7 +27,6 @@ class Answers:
     """The last answers to forms, of all windows; may be asked from any thread."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._lock = threading.Lock()
         self._kept: dict[str, Kept] = {}
 

@@ -24,7 +24,6 @@ class PageAttendant:
     """Asks on the page of a task; called from its thread, and from those of its cards."""
 
     def __init__(self, conversation: Conversation) -> None:
-        """Ask and tell in this conversation."""
         self._conversation = conversation
         self._reviewed = False
 

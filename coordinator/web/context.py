@@ -33,7 +33,6 @@ class HomeReplaced(CoordinatorError):
     """The home was deleted, moved, restored or set up otherwise while its page is open."""
 
     def __init__(self, folder: str) -> None:
-        """Name its folder."""
         super().__init__(f"{folder} is not the home that this page was opened with")
 
 

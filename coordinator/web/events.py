@@ -29,7 +29,6 @@ class Bulletin:
     """Counts changes by topic and wakes whoever listens; may be told from any thread."""
 
     def __init__(self) -> None:
-        """Begin with nothing changed."""
         self._lock = threading.Lock()
         self._numbers: Counter[str] = Counter({CARDS: 0, TASK: 0, HOME: 0, WINDOW: 0})
         self._wake: set[Callable[[], None]] = set()
@@ -86,7 +85,6 @@ class HomeWatch:
     """Waits for hints in a thread of its own; what the database did not take is delivered."""
 
     def __init__(self, opened: OpenedHome, bulletin: Bulletin) -> None:
-        """Watch the database of this home."""
         self._opened = opened
         self._bulletin = bulletin
         self._changes = Changes(opened.database)

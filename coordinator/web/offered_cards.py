@@ -16,7 +16,6 @@ class NoCardKnown(CoordinatorError):
     """No card of a vault was ever shown to this home."""
 
     def __init__(self, vault: str) -> None:
-        """Name the vault."""
         super().__init__(f"no card of vault {vault} is known here yet")
 
 

@@ -85,7 +85,6 @@ class ReaderWatch:
     """Looks in a thread of its own, but never while a task may hold a card."""
 
     def __init__(self, home: Home, bulletin: Bulletin, is_busy: Callable[[], bool]) -> None:
-        """Watch the readers and emulated cards of this home."""
         self._home = home
         self._bulletin = bulletin
         self._is_busy = is_busy

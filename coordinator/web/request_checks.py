@@ -58,7 +58,6 @@ class Gate:
     """Lets a request through to the page, or answers it with why not."""
 
     def __init__(self, page: ASGIApp, windows: Windows, port: int) -> None:
-        """Guard the page that is served at this port."""
         self._page = page
         self._windows = windows
         self._host = f"{ADDRESS}:{port}"

@@ -79,7 +79,6 @@ class Busy(CoordinatorError):
     """Another task is not done yet."""
 
     def __init__(self, title: str) -> None:
-        """Name it."""
         self.title = title
         super().__init__(f"one thing at a time: {title} is not done yet")
 
@@ -88,7 +87,6 @@ class Left(CoordinatorError):
     """Nobody answered, or the person stopped it."""
 
     def __init__(self) -> None:
-        """Say so."""
         super().__init__("it was stopped before it was done; what was done before is kept")
 
 
@@ -128,7 +126,6 @@ class Conversation:
     """The person, as the thread of a task asks and tells it; may be told from any thread."""
 
     def __init__(self, task: Task, bulletin: Bulletin) -> None:
-        """Speak with whoever looks at the page of this task."""
         self.task = task
         self._bulletin = bulletin
         self._changed = threading.Condition()
@@ -223,7 +220,6 @@ class Tasks:
     """The task at hand, or the last one."""
 
     def __init__(self, bulletin: Bulletin) -> None:
-        """Begin with none."""
         self._bulletin = bulletin
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None

@@ -25,7 +25,6 @@ class Ticks:
     """The ticks of one home; a file that cannot be read counts as none."""
 
     def __init__(self, file: Path) -> None:
-        """Keep them in this file."""
         self._file = file
         self._lock = threading.Lock()
 

@@ -25,7 +25,6 @@ class Listener:
     """
 
     def __init__(self, where: str, report: Callable[[str], None]) -> None:
-        """Name whom the node talks to."""
         self.where = where
         self._report = report
         self._complaint: bdk.Warning | None = None

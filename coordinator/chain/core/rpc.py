@@ -29,7 +29,6 @@ class RpcError(ChainError):
     """Bitcoin Core answered with an error."""
 
     def __init__(self, method: str, code: int, message: str) -> None:
-        """Keep Core's code and message."""
         self.method = method
         self.rpc_code = code
         self.rpc_message = message

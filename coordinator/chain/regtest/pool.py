@@ -31,7 +31,6 @@ class Pool:
     """The transactions that wait for a block, parents before children."""
 
     def __init__(self, ledger: Ledger, transactions: Iterable[Transaction]) -> None:
-        """Keep what the next block could hold."""
         self._ledger = ledger
         self.waiting: dict[str, Waiting] = {}
         self.outlook = Outlook(ledger)

@@ -43,7 +43,6 @@ class Outlook:
     """The coins as the next block would find them, after the transactions admitted so far."""
 
     def __init__(self, ledger: Ledger) -> None:
-        """Begin with the coins of the best chain."""
         self.height = ledger.tip.height + 1
         self.median_time = ledger.median_time(ledger.tip.height)
         self.coins = dict(ledger.coins)
