@@ -105,7 +105,6 @@ def _start_document(start: "Start") -> dict[str, object]:
 
 
 def _sets_document(found: "Mapping[Kind, MinimalSets]") -> dict[str, object]:
-
     return {
         kind.value: {
             "count": least.count,

@@ -126,13 +126,17 @@ def is_apart(facts: VaultFacts) -> bool:
 
 
 def _moved(facts: GuideFacts, crowd: Crowded, severity: Severity) -> Step:
-    """Return the step that takes a card away from a place, or names one where none is left."""
+    """Return the step that takes a card away from a place, or names one where none is left.
+
+    A place where a spare card lies counts as taken: that card may replace another one day.
+    """
     subject = crowd.cards[-1]
     why = (
         f"{' and '.join(crowd.cards)} lie there: a fire or a thief at {crowd.place} takes "
         f"{len(crowd.cards)} keys at once"
     )
     taken = {each.location for vault in facts.vaults for each, _ in vault.facts.cards()}
+    taken |= {card.carrier.location for card in facts.cards if card.free}
     if not set(facts.places) - taken:
         naming = ("location", "add", LOCATION, "--kind", Need("KIND"))
         return Step("cards_together", severity, f"name another place for {subject}", why, naming)

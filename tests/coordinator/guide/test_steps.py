@@ -268,9 +268,10 @@ def test_a_place_that_only_a_retired_vaults_card_lies_at_takes_another_card() ->
     model = Model(cards=(*here, old), places=3, vaults=(vault,), retired=frozenset({"old"}))
     (step,) = (step for step in next_steps(facts_of(model)) if step.code == "cards_together")
     assert step.words[:2] == ("custody", "record")
-    full = replace(model, places=2)
-    (step,) = (step for step in next_steps(facts_of(full)) if step.code == "cards_together")
-    assert step.words[:2] == ("location", "add")
+    spare = replace(model, retired=frozenset())
+    for full in (replace(model, places=2), spare):
+        (step,) = (step for step in next_steps(facts_of(full)) if step.code == "cards_together")
+        assert step.words[:2] == ("location", "add")
 
 
 def test_a_command_is_quoted_for_a_shell_and_needs_are_told_apart() -> None:
