@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
-from coordinator.audit.zdd import Diagram, TooLarge, Weighed
+from coordinator.audit.decision_diagram import Diagram, TooLarge, Weighed
 
 Terms = frozenset[frozenset[str]]
 

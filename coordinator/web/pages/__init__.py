@@ -7,10 +7,10 @@ from typing import Final
 
 from coordinator.web.context import Page
 from coordinator.web.pages import (
+    backups,
     cards,
     exchange,
     happened,
-    keeping,
     moves,
     papers,
     pay,
@@ -34,7 +34,7 @@ PAGES: Final[tuple[Page, ...]] = (
     papers.PAGE,
     exchange.PAGE,
     vaults.PAGE,
-    keeping.PAGE,
+    backups.PAGE,
     moves.PAGE,
     recover.PAGE,
     practice.PAGE,

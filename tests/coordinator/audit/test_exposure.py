@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.audit import zdd
+from coordinator.audit import decision_diagram
 from coordinator.audit.exposure import (
     ExposedKey,
     Exposure,
@@ -301,7 +301,7 @@ def test_too_large_a_diagram_still_gives_the_smallest(
         Part(1, frozenset(frozenset(rng.sample(names, 2)) for _ in range(3))) for _ in range(6)
     ]
     whole = minimal_sets(any_one(3, parts))
-    monkeypatch.setattr(zdd, "NODES_MAX", limit)
+    monkeypatch.setattr(decision_diagram, "NODES_MAX", limit)
     some = minimal_sets(any_one(3, parts))
     assert not some.complete
     assert bool(some.sets) is found
@@ -321,7 +321,7 @@ def test_one_name_that_is_enough_is_found_where_no_two_can_be_gone_through(
     parts = [Part(3, frozenset({frozenset({"x"})})), *pairs]
     found = []
     for limit in range(40):
-        monkeypatch.setattr(zdd, "NODES_MAX", limit)
+        monkeypatch.setattr(decision_diagram, "NODES_MAX", limit)
         found.append(listed(minimal_sets(any_one(3, parts))))
     assert {frozenset({"x"})} in found
 
@@ -333,7 +333,7 @@ def test_a_diagram_may_be_of_the_small_sets_only(room: int) -> None:
         frozenset(sum(1 << n for n in rng.sample(range(9), 2)) for _ in "123") for _ in "12345"
     ]
     sizes = [1, 2, 1, 1, 3, 1, 1, 2, 1]
-    built = zdd.Diagram(sizes)
+    built = decision_diagram.Diagram(sizes)
     whole = built.minimal([(3, [(1, term) for term in terms])])
     small = built.minimal([(3, [(1, term) for term in terms])], room)
     fitting = {

@@ -1,4 +1,4 @@
-"""A diagram of sets (ZDD): each node is an element, the sets without it, and those with it.
+"""A zero-suppressed decision diagram: each node is an element, the sets without it, and with it.
 
 The functions it is built from are monotone: thresholds, each with parts of some weight of which
 enough must come about; any one of the thresholds must be reached, or every one. A function is a
