@@ -60,11 +60,11 @@ def read(found: Field, network: Network) -> list[WalletFile]:
     """Return the wallets of a list; what is told of range and time of each goes with it."""
     found = unwrapped(found)
     listed = found if isinstance(found.value, list) else found["descriptors"]
-    name = found.text_of("wallet_name", 200) if isinstance(found.value, dict) else None
     entries = sorted(listed.items(ENTRIES_MAX), key=_is_internal)
     texts = [entry["desc"].text(descriptors.DESCRIPTOR_MAX) for entry in entries]
     files = descriptors.wallets(texts, network, FORMAT)
-    label = name if len(files) == 1 else None
+    alone = isinstance(found.value, dict) and len(files) == 1
+    label = found.text_of("wallet_name", 200) if alone else None
     return [replace(file, name=label, birthday=_oldest(entries)) for file in files]
 
 

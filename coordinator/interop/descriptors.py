@@ -40,6 +40,7 @@ SHAPE = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([^()]*)\)\)(\)?)")
 BRANCHED = re.compile(r"wsh\((?!(?:sorted)?multi(?:_a)?\(|pkh?\(|musig\().*\)", re.DOTALL)
 PLACES_MAX: Final = 3 * KEYS_MAX
 LEAF = re.compile(r"tr\(([^(),]*),sortedmulti_a\(([^(){}]*)\)\)")
+BARE_KEY = re.compile(r"[a-zA-Z]pub[^,(){}]+")
 ANNOTATION = re.compile(r"[a-z]+=(?:0|[1-9][0-9]{0,8})")
 THRESHOLD = re.compile(r"[1-9][0-9]?")
 PAIR = re.compile(r"((?:/[0-9]{1,10})*)/<([0-9]{1,10});([0-9]{1,10})>/\*")
@@ -191,6 +192,8 @@ def _quorum(text: str, where: str) -> tuple[int, tuple[KeyText, ...]]:
     threshold, *keys = text.split(",")
     if not THRESHOLD.fullmatch(threshold):
         raise PolicyError(f"{where} asks for {threshold[:20]!r} signatures, which is no number")
+    if not keys:
+        raise PolicyError(f"{where} has no keys")
     if len(keys) > KEYS_MAX:
         raise PolicyError(f"{where} has {len(keys)} keys; {KEYS_MAX} is the most")
     read = tuple(read_key(key, f"key {number} of {where}") for number, key in enumerate(keys, 1))
@@ -284,11 +287,7 @@ def without_children(file: WalletFile, network: Network) -> str:
 
 def with_children(body: str, below: str) -> str:
     """Return a descriptor whose keys stand without children, with these below each of them."""
-    start, bracket, rest = body.rpartition("(")
-    keys, closing, end = rest.partition(")")
-    threshold, *cosigners = keys.split(",")
-    inner = ",".join([threshold, *(key + below for key in cosigners)])
-    return start + bracket + inner + closing + end
+    return BARE_KEY.sub(rf"\g<0>{below}", body)
 
 
 def key_of(key: WalletKey, network: Network) -> str:

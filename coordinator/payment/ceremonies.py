@@ -464,7 +464,7 @@ def broadcast(
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state in OPEN:
-            seen, who = progress(record), f"ceremony {ceremony_id}"
+            seen, who = progress(record), f"ceremony {record.public_id}"
             if not seen.complete:
                 raise SignaturesMissing(seen.have, seen.need)
             if seen.others_missing:

@@ -16,7 +16,7 @@ from psbt.forms import Wait, key_uses
 from psbt.keys import format_key_expression
 from psbt.miniscript import outline
 from psbt.network import Network
-from psbt.policy import Branch, Policy, addresses, checksum, format_descriptor
+from psbt.policy import RECEIVE, Branch, Policy, addresses, checksum, format_descriptor
 from tests.psbt.soft_vault import soft_vault
 
 LIANA = Path(__file__).parents[3] / "shared" / "vectors" / "interop" / "liana" / "descriptors.json"
@@ -86,6 +86,19 @@ def test_what_is_written_is_read_as_the_same_vault(
 def test_a_format_that_knows_no_branches_is_refused(format_: str) -> None:
     with pytest.raises(UsageError, match="knows no branches that open later"):
         written(policy(), format_)
+
+
+def test_a_template_of_bsms_leaves_the_keychains_of_every_branch_to_its_restrictions() -> None:
+    text = format_descriptor(policy()).partition("#")[0]
+    first = next(addresses(policy(), RECEIVE, [0]))
+    bare = text.replace("/<0;1>/*", "")
+    record = f"BSMS 1.0\n{descriptor(bare)}\n/0/*,/1/*\n{first}\n"
+    found = read_text(record, NETWORK)
+    assert (policy_of(found, NETWORK), found.repairs) == (policy(), ())
+    with pytest.raises(PolicyError, match="of other keys; its keys give"):
+        read_text(record.replace("/0/*,/1/*", "/2/*,/3/*"), NETWORK)
+    apart = policy_of(read_text(record.replace("/1/*", "/5/*"), NETWORK), NETWORK)
+    assert format_descriptor(apart).partition("#")[0] == text.replace("<0;1>", "<0;5>")
 
 
 def test_receive_and_change_in_two_descriptors_are_one_vault() -> None:

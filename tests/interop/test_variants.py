@@ -222,6 +222,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "hardened children": (BODY.replace("/*", "/*h"), "hardened steps need the private key"),
     "one address": (BODY.replace("<0;1>/*", "0/5"), "one address, not a vault"),
     "no signature": (BODY.replace("(2,", "(0,"), "'0' signatures"),
+    "no keys": ("wsh(sortedmulti(2))", "the descriptor has no keys"),
     "a key too few": (BODY.replace("(2,", "(4,"), "4 of 3 keys"),
     "a key twice": (BODY.replace(XPUBS[1], XPUBS[0]), "are the same key"),
     "very many keys": (f"wsh(multi(1,{','.join(XPUBS * 2_000)}))", "16,384 is the most"),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.errors import UsageError
-from coordinator.interop import jade, writing
+from coordinator.foreign_json import Field
+from coordinator.interop import core, jade, writing
 from coordinator.interop.recognition import read_text
 from coordinator.interop.wallet_file import WalletFile, first_address, is_same_wallet, wallet_of
 from psbt.keys import HARDENED, format_xpub
@@ -190,6 +191,16 @@ def test_what_a_node_answers_and_is_told_is_read() -> None:
     listed[0]["internal"] = True
     with pytest.raises(ValueError, match=r"internal .change., and its keys derive /0"):
         read_text(json.dumps(listed), HERE)
+
+
+def test_a_nodes_wallet_gives_its_name_to_a_vault_alone_in_it() -> None:
+    other = wallet_of(soft_vault(1, 2).policy, "other", ("a", "b"))
+    listed = json.loads(written("core"))
+    both = [*listed, *json.loads(writing.write(other, HERE, "core")[0])]
+    named = {"wallet_name": "w" * 201, "descriptors": both}
+    assert [each.name for each in core.read(Field(named), HERE)] == [None, None]
+    with pytest.raises(ValueError, match=r"wallet_name is .* not a text of at most 200"):
+        core.read(Field({**named, "descriptors": listed}), HERE)
 
 
 def test_a_policy_may_have_its_keys_in_fields() -> None:
