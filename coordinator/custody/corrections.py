@@ -97,11 +97,10 @@ def remove_holder(db: Session, name: str) -> custody_log.HolderLine:
     holder = _holder(db, name)
     line = next(each for each in custody_log.holders(db) if each.name == holder.name)
     known = [each.label for each in secret_book.all_secrets(db) if holder in each.known_by]
-    if line.locations or known:
-        raise UsageError(
-            f"{line.name} {_and_so_on('can open', line.locations)}{_and_so_on('knows', known)}: "
-            "say first who does instead"
-        )
+    told = [f"can open {', '.join(line.locations)}"] if line.locations else []
+    told += [f"knows {', '.join(known)}"] if known else []
+    if told:
+        raise UsageError(f"{line.name} {' and '.join(told)}: say first who does instead")
     custody_book.remove_holder(db, holder)
     return line
 
@@ -196,10 +195,6 @@ def _require_open(db: Session) -> None:
 
 def _changed(before: str | None, wanted: str | None) -> str | None:
     return before if wanted is None else wanted or None
-
-
-def _and_so_on(verb: str, names: Sequence[str]) -> str:
-    return f"{verb} {', '.join(names)} " if names else ""
 
 
 def _holder(db: Session, name: str) -> Holder:

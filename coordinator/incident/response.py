@@ -217,7 +217,8 @@ def _fetch(db: Session, case: _Case, items: Sequence[Item], *, hours: int) -> It
     nearest = []
     for cosigner in case.facts.cosigners:
         left = [c for c in cosigner.carriers if c.gone is None and c.card and c.subject not in gone]
-        nearest += sorted(left, key=ahead_of)[:1]
+        if left:
+            nearest.append(min(left, key=ahead_of))
     nearest.sort(key=lambda each: (ahead_of(each), each.subject))
     for carrier in nearest[: case.facts.threshold]:
         ahead = ahead_of(carrier)
