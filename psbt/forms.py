@@ -117,7 +117,6 @@ def whole_key(expression: KeyExpression) -> tuple[bytes, bytes]:
 
 def check_uses(uses: Sequence[KeyUse]) -> None:
     """Refuse keys of a branch that cannot be, twins, steps that cannot be receive and change."""
-    seen: dict[tuple[bytes, bytes], int] = {}
     for number, (expression, (receive, change)) in enumerate(uses, 1):
         check_key(expression.key)
         check_origin(expression)
@@ -126,6 +125,8 @@ def check_uses(uses: Sequence[KeyUse]) -> None:
                 f"key {number} has the keychains <{receive};{change}>: two different steps"
                 f" from 0 to {HARDENED - 1} are needed"
             )
+    seen: dict[tuple[bytes, bytes], int] = {}
+    for number, (expression, _) in enumerate(uses, 1):
         twin = seen.setdefault(whole_key(expression), number)
         if twin != number:
             raise PolicyError(f"keys {twin} and {number} are the same key")

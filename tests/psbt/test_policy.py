@@ -281,6 +281,12 @@ def test_one_key_does_not_sign_twice() -> None:
     assert Policy(2, (first, second, same_origin), Network.REGTEST).keys[2] == same_origin
 
 
+def test_what_a_key_is_itself_is_refused_before_what_it_is_to_others() -> None:
+    first, _, third = POLICY.keys
+    with pytest.raises(PolicyError, match="key 3 has the keychains <1;1>"):
+        Policy(2, (first, first, third), Network.REGTEST, keychains=((0, 1), (0, 1), (1, 1)))
+
+
 def test_keys_are_the_same_if_point_and_chain_code_are() -> None:
     first, second, third = POLICY.keys
     other = third._replace(key=third.key._replace(public_key=first.key.public_key))
