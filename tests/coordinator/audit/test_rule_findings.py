@@ -47,6 +47,13 @@ def test_a_first_drill_is_due_after_a_month_to_the_second(
     assert set(found) == ({code} if code else set())
 
 
+def test_nobody_is_to_look_at_what_is_gone() -> None:
+    lost = carrier("a", None, gone="lost", last_seen=NOW - CHECK_INTERVAL - SECOND)
+    codes = {each.code for each in audit(vault(key("a", lost), *GOOD[1:]), NOW)}
+    assert "carrier_gone" in codes
+    assert "not_checked" not in codes
+
+
 def test_what_is_to_be_looked_at_is_checked_where_it_can_be() -> None:
     long_ago = NOW - CHECK_INTERVAL - SECOND
     card = carrier("a", "bank", last_seen=long_ago)
