@@ -63,8 +63,15 @@ class Newcomer:
             name, self.kinds["now"] = next(self.places)
             return name
         if " moved " in step["command"]:
-            taken = {each["location"] for each in self.asked("card", "list")["cards"]}
-            return self.first_but(taken)
+            out_of_use = self.keys(retired=True) - self.keys(retired=False)
+            cards = self.asked("card", "list")["cards"]
+            return self.first_but(
+                {
+                    card["location"]
+                    for card in cards
+                    if not {key["fingerprint"] for key in card["keys"]} & out_of_use
+                }
+            )
         lying = step["command"].split("card-")[-1][0]
         written = step["command"].startswith("cardquorum secret")
         if step["code"] == "pin_noted_once" or (written and lying not in AWAY):
@@ -72,6 +79,13 @@ class Newcomer:
         if written:
             return AWAY[lying]
         return LYING.get(lying) or self.place_of(f"card-{lying}") or "bank"
+
+    def keys(self, *, retired: bool) -> set[str]:
+        """Return the fingerprints of the keys of the vaults that are retired, or are not."""
+        vaults = self.asked("vault", "list")["vaults"]
+        named = [each["name"] for each in vaults if (each["retired_at"] is not None) is retired]
+        shown = (self.asked("vault", "show", name, check=None) for name in named)
+        return {key["fingerprint"] for each in shown for key in each["cosigners"]}
 
     def place_of(self, card: str) -> str | None:
         """Return where a card lies: what is made of it is put there, too."""
