@@ -26,7 +26,7 @@ class _Plain:
         """
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]  # typer's class has it
             if isinstance(parameter, Parameter) and hasattr(parameter, "_runtime_param"):
-                parameter._runtime_param = _AsTyped()  # type: ignore[assignment]  # noqa: SLF001 -- as said
+                parameter._runtime_param = _AsTyped()  # type: ignore[assignment]  # noqa: SLF001 -- typer's own place
         rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]  # as above
         return rest
 
@@ -80,5 +80,5 @@ class _AsTyped:
             return Path(value)
         if kind == list[str] and all(type(each) is str for each in value):
             return list(value)
-        param._runtime_param = None  # noqa: SLF001 -- as below
+        param._runtime_param = None  # noqa: SLF001 -- typer makes its own anew
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
